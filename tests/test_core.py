@@ -1,0 +1,41 @@
+"""What a notebook cannot test of `core`: a fresh interpreter, other users' rights, hostile settings."""
+import os, subprocess, sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from colorize_lib.core import PhotoError, find_photos, read_photo
+
+def test_import_is_light():
+    "`colorize --help` waits for this import; it must not pull in numerical libraries"
+    code = "import sys, colorize_lib.core; print([m for m in ('torch', 'fastai', 'pandas', 'matplotlib', 'numpy') if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_unreadable(tmp_path):
+    photo = tmp_path/"secret.png"
+    Image.new("L", (4, 4)).save(photo)
+    photo.chmod(0)
+    with pytest.raises(PhotoError, match="secret.png: .*ermission denied"): read_photo(photo)
+
+def test_links_in_a_circle(tmp_path):
+    for a, b in ("xy", "yx"):
+        (tmp_path/a).mkdir()
+        (tmp_path/a/f"to {b}").symlink_to(tmp_path/b)
+    Image.new("L", (4, 4)).save(tmp_path/"x"/"one.png")
+    Image.new("L", (4, 4)).save(tmp_path/"y"/"two.png")
+    assert sorted(p.name for p in find_photos(tmp_path)) == ["one.png", "two.png"]
+
+def test_names_that_are_not_text(tmp_path):
+    name = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    try: Path(os.fsdecode(name)).write_bytes(b"no photo")
+    except OSError: pytest.skip("this disk has only text names")
+    with pytest.raises(PhotoError) as error: read_photo(os.fsdecode(name))
+    str(error.value).encode("utf-8")  # can be printed anywhere
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+def test_extreme_shapes(tmp_path, size):
+    Image.new("RGB", size, "red").save(tmp_path/"thin.jpg")
+    assert read_photo(tmp_path/"thin.jpg").image.size == size
