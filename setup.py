@@ -28,5 +28,5 @@ setup(
     packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
     package_data={cfg["lib_name"]: ["weights/*"]}, zip_safe=False,
     install_requires=runtime, extras_require={"dev": dev},
-    entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.training:main"],
+    entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.cli:train_main"],
                   "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]})

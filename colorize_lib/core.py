@@ -7,7 +7,7 @@ __all__ = ['PROFILES', 'PHOTO_SUFFIXES', 'MAX_PIXELS', 'Profile', 'get_profile',
            'output_dir', 'atomic_path', 'run_manifest', 'PhotoError', 'Photo', 'read_photo', 'save_photo',
            'find_photos', 'sample_photos']
 
-# %% ../nbs/00_core.ipynb #97c1a7b9
+# %% ../nbs/00_core.ipynb #7db8af7f
 import configparser, importlib.util, os, platform, random, secrets, stat, subprocess, sys, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from pathlib import Path
 from PIL import Image, ImageChops
 from . import __version__
 
-# %% ../nbs/00_core.ipynb #12dd3f3b
+# %% ../nbs/00_core.ipynb #b864aadc
 @dataclass(frozen=True)
 class Profile:
     "How much work a notebook does"
@@ -38,7 +38,7 @@ def get_profile(
     if name not in PROFILES: raise ValueError(f"profile {name!r} is not one of {', '.join(PROFILES)}")
     return PROFILES[name]
 
-# %% ../nbs/00_core.ipynb #1b49c6a8
+# %% ../nbs/00_core.ipynb #f756c4ac
 def seed_everything(
     seed: int = 42,  # any non-negative integer below 2**32
 ) -> None:
@@ -48,7 +48,7 @@ def seed_everything(
     np.random.seed(seed)
     torch.manual_seed(seed)
 
-# %% ../nbs/00_core.ipynb #382d3178
+# %% ../nbs/00_core.ipynb #408240c1
 def pick_device(
     device: str = "auto",  # "auto", "cpu", "cuda" or "mps" (Apple)
 ) -> str:
@@ -60,7 +60,7 @@ def pick_device(
     if not here[device]: raise ValueError(f"device {device!r} is not available on this machine; try 'auto' or 'cpu'")
     return device
 
-# %% ../nbs/00_core.ipynb #7faa126f
+# %% ../nbs/00_core.ipynb #bbc2d022
 def project_dir() -> Path | None:
     "The root of the course's clone that holds the current folder, or None when we are not in one"
     here = Path.cwd()
@@ -79,7 +79,7 @@ def output_dir(
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-# %% ../nbs/00_core.ipynb #9a49b74d
+# %% ../nbs/00_core.ipynb #d8e1f556
 @contextmanager
 def atomic_path(
     path: str | Path,  # the file to write
@@ -93,7 +93,7 @@ def atomic_path(
         os.replace(draft, path)
     finally: draft.unlink(missing_ok=True)
 
-# %% ../nbs/00_core.ipynb #51455034
+# %% ../nbs/00_core.ipynb #64ca7e21
 def _commit() -> str | None:
     "The commit of the clone we are in, if any"
     root = project_dir()
@@ -113,7 +113,7 @@ def run_manifest(
     return dict(commit=_commit(), version=__version__, seed=seed, device=device, seconds=round(time.time() - started, 1),
                 python=platform.python_version(), torch=torch and str(torch.__version__), **extra)
 
-# %% ../nbs/00_core.ipynb #48c21084
+# %% ../nbs/00_core.ipynb #e4873edf
 PHOTO_SUFFIXES = frozenset(".jpg .jpeg .jfif .png .webp .tif .tiff .bmp .gif .avif .jp2 .pgm .ppm .pnm".split())
 MAX_PIXELS = 200_000_000  # about 600 MB as RGB; a file that promises more is refused before it is decoded
 _FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
@@ -132,7 +132,7 @@ class Photo:
     alpha: Image.Image | None = None  # mode "L", the same size; None when the photo is opaque
     exif: bytes = b""                 # EXIF notes, without the orientation, which has been applied
 
-# %% ../nbs/00_core.ipynb #de65e48d
+# %% ../nbs/00_core.ipynb #0212334c
 def _check_file(path: Path) -> None:
     "Raise `PhotoError` unless `path` is a regular file with something in it"
     try: info = path.stat()
@@ -142,7 +142,7 @@ def _check_file(path: Path) -> None:
     if not stat.S_ISREG(info.st_mode): raise PhotoError(path, "is not a regular file")
     if info.st_size == 0: raise PhotoError(path, "is empty (0 bytes)")
 
-# %% ../nbs/00_core.ipynb #d656dcaf
+# %% ../nbs/00_core.ipynb #2b006c36
 _opening = threading.Lock()
 
 def _open_image(path: Path) -> Image.Image:
@@ -169,7 +169,7 @@ def _count_frames(im: Image.Image) -> int:
     im.seek(0)
     return pages
 
-# %% ../nbs/00_core.ipynb #4d71182d
+# %% ../nbs/00_core.ipynb #7c464ce0
 def _flatten(im: Image.Image) -> Image.Image:
     "Any mode of Pillow's to `L`, `LA`, `RGB`, `RGBA`, `CMYK` or `LAB`, 8 bits each"
     if im.mode[0] in "IF":  # 16 or 32 bits per pixel
@@ -183,7 +183,7 @@ def _flatten(im: Image.Image) -> Image.Image:
     if im.mode in ("L", "RGB", "RGBA", "CMYK", "LAB"): return im
     return im.convert("L" if im.mode == "1" else "RGB")
 
-# %% ../nbs/00_core.ipynb #f7c519b1
+# %% ../nbs/00_core.ipynb #7c0c23b6
 def _to_srgb(im: Image.Image, icc: bytes | None) -> Image.Image:
     "`L`, `RGB`, `CMYK` or `LAB` to `L` or `RGB` in sRGB, by the ICC profile `icc` where it fits"
     if icc or im.mode == "LAB":
@@ -199,7 +199,7 @@ def _to_srgb(im: Image.Image, icc: bytes | None) -> Image.Image:
             if im.mode == "LAB": raise
     return im if im.mode in ("L", "RGB") else im.convert("RGB")
 
-# %% ../nbs/00_core.ipynb #0517a16a
+# %% ../nbs/00_core.ipynb #adbfa025
 _TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
           5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
 
@@ -212,7 +212,7 @@ def _upright(im: Image.Image) -> tuple:  # (how to turn: a Transpose or None, EX
         return turn, notes.tobytes() if len(notes) and im.format != "TIFF" else b""
     except Exception: return None, b""  # EXIF comes from cameras and is often broken; the photo is still good
 
-# %% ../nbs/00_core.ipynb #6d941579
+# %% ../nbs/00_core.ipynb #6f6b67a1
 def read_photo(
     path: str | Path,  # a photo in any format of `PHOTO_SUFFIXES`
 ) -> Photo:
@@ -234,7 +234,7 @@ def read_photo(
     except MemoryError: raise PhotoError(path, "needs more memory than there is") from None
     except Exception as e: raise PhotoError(path, f"cannot be decoded ({e})") from e
 
-# %% ../nbs/00_core.ipynb #2afccc32
+# %% ../nbs/00_core.ipynb #01053b1c
 _WRITERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF",
             ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF"}
 
@@ -259,7 +259,7 @@ def save_photo(
     except (OSError, ValueError) as e: raise PhotoError(path, f"cannot be written ({e})") from e
     return path
 
-# %% ../nbs/00_core.ipynb #3555e4bc
+# %% ../nbs/00_core.ipynb #c052fc80
 def find_photos(
     folder: str | Path,  # where to look, folders inside it included
 ) -> list[Path]:
@@ -274,7 +274,7 @@ def find_photos(
         seen.update(os.path.realpath(Path(here, f)) for f in folders)
     return sorted(set(found))
 
-# %% ../nbs/00_core.ipynb #78b18ebc
+# %% ../nbs/00_core.ipynb #58c3b20f
 _SAMPLES = dict(coffee="skimage/data/coffee.png", astronaut="skimage/data/astronaut.png", chelsea="skimage/data/chelsea.png",
                 rocket="skimage/data/rocket.jpg", china="sklearn/datasets/images/china.jpg", flower="sklearn/datasets/images/flower.jpg")
 

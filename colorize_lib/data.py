@@ -7,7 +7,7 @@ __all__ = ['cache_folder', 'source_parts', 'choose', 'photo_source', 'coco_sampl
            'bytes_to_lab', 'photo_bytes', 'fingerprint', 'LabCache', 'build_cache', 'random_crop', 'LabDataset',
            'show_pairs', 'PhotoLoader', 'split_sources', 'colorize_dls']
 
-# %% ../nbs/03_dataset.ipynb #19a91c19
+# %% ../nbs/03_dataset.ipynb #e4739b8e
 import hashlib, json, os, tarfile, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,13 +22,13 @@ from . import __version__
 from .color import denormalize, lab_to_rgb, normalize, photo_to_lab
 from .core import PhotoError, atomic_path, find_photos, read_photo, sample_photos
 
-# %% ../nbs/03_dataset.ipynb #160a622d
+# %% ../nbs/03_dataset.ipynb #1e0a7d62
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # by fastai, while it is imported
     from fastai.data.core import DataLoaders
     from fastai.data.load import DataLoader
 
-# %% ../nbs/03_dataset.ipynb #b16946cd
+# %% ../nbs/03_dataset.ipynb #5f86d808
 def cache_folder() -> Path:
     "Where this library keeps what it can always make again: `COLORIZE_CACHE`, else the system's place for caches"
     home = os.environ.get("XDG_CACHE_HOME") or Path.home()/".cache"
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-# %% ../nbs/03_dataset.ipynb #70d42c2e
+# %% ../nbs/03_dataset.ipynb #432f2380
 @contextmanager
 def _draft_folder(folder: Path):
     "A temporary folder that becomes `folder` on success"
@@ -50,7 +50,7 @@ def _draft_folder(folder: Path):
         except OSError:
             if not folder.is_dir(): raise  # else another process was faster, with the same result
 
-# %% ../nbs/03_dataset.ipynb #143a4875
+# %% ../nbs/03_dataset.ipynb #2195698f
 def _embedded() -> Path:
     "A folder with the photos of `sample_photos` as PNG files"
     folder = cache_folder()/f"sample_photos-{__version__}"
@@ -69,7 +69,7 @@ def _unpacked(archive: Path) -> Path:
         with _draft_folder(folder) as draft, tarfile.open(archive) as tar: tar.extractall(draft, filter="data")
     return folder
 
-# %% ../nbs/03_dataset.ipynb #9c5fcf0b
+# %% ../nbs/03_dataset.ipynb #6009a042
 def _parts(source) -> tuple[list, list]:
     "The photos of one source: those for training, and those that its author put aside in `val/`"
     source = Path(source).expanduser()
@@ -89,7 +89,7 @@ def source_parts(
     if not train | valid: raise PhotoError(", ".join(map(str, sources)), "holds no photos")
     return sorted(train), sorted(valid)
 
-# %% ../nbs/03_dataset.ipynb #cad4318a
+# %% ../nbs/03_dataset.ipynb #e13ed347
 def choose(
     files: list,     # anything that can be sorted
     n: int | None,   # how many; None: all
@@ -109,7 +109,7 @@ def photo_source(
     train, valid = source_parts(photos)
     return choose(train + valid, n, seed)
 
-# %% ../nbs/03_dataset.ipynb #83c2ad23
+# %% ../nbs/03_dataset.ipynb #e5f24e9c
 def coco_sample(
     n: int | None = 10_000,  # how many, as in the thesis; None: all 21,837
     seed: int = 42,          # which ones
@@ -118,7 +118,7 @@ def coco_sample(
     from fastai.data.external import URLs, untar_data
     return photo_source(Path(untar_data(URLs.COCO_SAMPLE))/"train_sample", n, seed)
 
-# %% ../nbs/03_dataset.ipynb #d4b6dbf2
+# %% ../nbs/03_dataset.ipynb #b8041b7a
 def content_keys(
     files: list[Path],
 ) -> dict:  # file -> key; two files have one key exactly when their bytes are equal
@@ -145,7 +145,7 @@ def split_files(
         if len(valid) >= wanted: break
     return sorted(set(files) - set(valid)), sorted(valid)
 
-# %% ../nbs/03_dataset.ipynb #27f00080
+# %% ../nbs/03_dataset.ipynb #9948bea6
 def lab_to_bytes(
     lab: torch.Tensor,  # (3, H, W) float: L in [0, 100], a and b in [-128, 127]
 ) -> np.ndarray:        # (H, W, 3) uint8: L*255/100, a+128, b+128
@@ -160,7 +160,7 @@ def bytes_to_lab(
     lab = torch.from_numpy(np.ascontiguousarray(u8.transpose(2, 0, 1))).float()
     return lab[:1]/2.55, lab[1:] - 128
 
-# %% ../nbs/03_dataset.ipynb #5d003656
+# %% ../nbs/03_dataset.ipynb #efc5747e
 def photo_bytes(
     file: Path,       # a photo
     short_side: int,  # pixels; larger photos are shrunk to it, smaller ones stay as they are
@@ -175,7 +175,7 @@ def photo_bytes(
     if abs(u8[..., 1:].astype(int) - 128).max() <= 1: raise PhotoError(file, "is a gray photo: no colour to learn from")
     return u8
 
-# %% ../nbs/03_dataset.ipynb #eac374df
+# %% ../nbs/03_dataset.ipynb #dfbb32d0
 def fingerprint(
     files: list[Path], short_side: int,
 ) -> str:  # hexadecimal
@@ -194,7 +194,7 @@ def _bar(results, total: int, title: str):
         return progress_bar(results, total=total, leave=False)
     return track(results, description=title, total=total, console=console, transient=True, disable=not console.is_terminal)
 
-# %% ../nbs/03_dataset.ipynb #6a411b25
+# %% ../nbs/03_dataset.ipynb #ef2d31c2
 class LabCache:
     "Photos as Lab bytes in one memory-mapped file: `cache[row]` is (H, W, 3) uint8, `cache.rows[file]` is a photo's row"
     def __init__(
@@ -211,7 +211,7 @@ class LabCache:
     def __getitem__(self, row): return self.data[self.starts[row]:self.starts[row + 1]].reshape(*self.shapes[row], 3)
     def __reduce__(self): return LabCache, (self.folder,)  # another process maps the file anew instead of copying it
 
-# %% ../nbs/03_dataset.ipynb #7502ebfe
+# %% ../nbs/03_dataset.ipynb #ad5cb663
 def _convert(files, short_side, workers):
     "Yield (file, bytes or the reason why not) in order, a few at a time in memory"
     def job(file):
@@ -234,7 +234,7 @@ def _write_lab(files, short_side, workers, path) -> dict:  # the index
         if not index["files"]: raise PhotoError(files[0] if files else "no files", f"none of {len(files)} photos can be used")
     return index
 
-# %% ../nbs/03_dataset.ipynb #c9db9472
+# %% ../nbs/03_dataset.ipynb #52c85eeb
 def build_cache(
     files: list[Path],      # photos
     folder: str | Path,     # where the cache goes; made if it is not there
@@ -259,7 +259,7 @@ def build_cache(
 
 LabCache.build = staticmethod(build_cache)
 
-# %% ../nbs/03_dataset.ipynb #574286fd
+# %% ../nbs/03_dataset.ipynb #fc5ff38a
 def random_crop(
     u8: np.ndarray,  # (H, W, 3) uint8 Lab
     size: int,       # side of the result in pixels
@@ -274,7 +274,7 @@ def random_crop(
     crop = Image.fromarray(u8).resize((size, size), Image.BICUBIC, box=(x, y, x + w, y + h))
     return np.asarray(crop)[:, ::-1] if rng.random() < .5 else np.asarray(crop)
 
-# %% ../nbs/03_dataset.ipynb #e0405dd6
+# %% ../nbs/03_dataset.ipynb #8485b6dd
 class LabDataset:
     "Pairs (xb, yb) from a cache; with `train`, the crop and flip of item i are a function of (seed, epoch, i) alone"
     def __init__(
@@ -295,7 +295,7 @@ class LabDataset:
         else: u8 = np.asarray(Image.fromarray(u8).resize((self.size, self.size), Image.BICUBIC))
         return normalize(*bytes_to_lab(u8))
 
-# %% ../nbs/03_dataset.ipynb #67d3132b
+# %% ../nbs/03_dataset.ipynb #2d7793b5
 def show_pairs(
     xb: torch.Tensor,  # (B, 1, H, W) in [-1, 1]
     yb: torch.Tensor,  # (B, 2, H, W) in [-1, 1]
@@ -314,7 +314,7 @@ def show_pairs(
         ax.set_title("input L | photo", fontsize=9)
     return fig
 
-# %% ../nbs/03_dataset.ipynb #518117a3
+# %% ../nbs/03_dataset.ipynb #a839ee42
 class PhotoLoader(DataLoader):
     "A fastai DataLoader over a `LabDataset`; a training set is shuffled by (seed, epoch) and can start at any batch"
     start_batch = 0  # the next iteration begins here
@@ -341,7 +341,7 @@ class PhotoLoader(DataLoader):
     def after_iter(self):
         if self.dataset.train: self.set_position(self.epoch + 1)
 
-# %% ../nbs/03_dataset.ipynb #0faba74d
+# %% ../nbs/03_dataset.ipynb #cc90b7cf
 @patch
 def show_batch(
     self: PhotoLoader,
@@ -352,7 +352,7 @@ def show_batch(
     "Show gray inputs beside their photos"
     show_pairs(*(b or self.one_batch()), max_n=max_n)
 
-# %% ../nbs/03_dataset.ipynb #855a59ba
+# %% ../nbs/03_dataset.ipynb #a5b8839f
 def split_sources(
     photos=None,              # as for `source_parts`
     valid=None,               # photos for validation, any source; None: the sources' own `val/`, else a random share
@@ -373,7 +373,7 @@ def split_sources(
     for f in (copies := [f for f in train if keys[f] in seen]): warnings.warn(f"{f}: left out of training, it is also a validation photo")
     return [f for f in train if f not in set(copies)], valid
 
-# %% ../nbs/03_dataset.ipynb #f463edf0
+# %% ../nbs/03_dataset.ipynb #1c9849de
 def colorize_dls(
     photos=None,              # as for `source_parts`
     size: int = 256,          # side of the squares in pixels

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STRIDE', 'network_size', 'as_photo', 'network_lightness', 'native_bfloat16', 'fast_network', 'Colorizer']
 
-# %% ../nbs/12_restoration.ipynb #c76697cd
+# %% ../nbs/12_restoration.ipynb #71e44d3f
 import math
 from pathlib import Path
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from . import color, core, unet
 
-# %% ../nbs/12_restoration.ipynb #90f8be6e
+# %% ../nbs/12_restoration.ipynb #c120c35e
 STRIDE = 32  # the encoder halves its input five times
 
 def network_size(width: int,      # width of the photo, in pixels
@@ -28,7 +28,7 @@ def network_size(width: int,      # width of the photo, in pixels
     def side(n): return min(longest, max(STRIDE, n*scale))
     return tuple(max(1, round(side(n)/STRIDE))*STRIDE for n in (width, height))
 
-# %% ../nbs/12_restoration.ipynb #a7d10815
+# %% ../nbs/12_restoration.ipynb #520b3cf6
 def as_photo(image # path, PIL image, or uint8 array (H, W) or (H, W, 3)
             ) -> Image.Image: # mode L or RGB
     "Any of the things that people call an image, as a PIL image in mode `L` or `RGB`"
@@ -46,7 +46,7 @@ def as_photo(image # path, PIL image, or uint8 array (H, W) or (H, W, 3)
         raise ValueError(f"a PIL image of mode {image.mode} has no fixed range: give its file, or an 8-bit image")
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
 
-# %% ../nbs/12_restoration.ipynb #d32bad99
+# %% ../nbs/12_restoration.ipynb #a8affc50
 def network_lightness(photo: Image.Image, # mode L or RGB
                       size: int = 256     # side of the square whose area the network gets
                      ) -> torch.Tensor:   # (1, 1, h, w), L* in [0, 100]
@@ -55,13 +55,13 @@ def network_lightness(photo: Image.Image, # mode L or RGB
     small = photo.resize(network_size(*photo.size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return color.lightness(np.asarray(small))[None]
 
-# %% ../nbs/12_restoration.ipynb #46ce39b8
+# %% ../nbs/12_restoration.ipynb #4c04f5ef
 def native_bfloat16() -> bool:
     "Does this CPU multiply bfloat16 numbers in hardware? (Elsewhere they are emulated, and slower than float32.)"
     asks = "_is_avx512_bf16_supported", "_is_amx_tile_supported"
     return any(getattr(torch.cpu, ask, lambda: False)() for ask in asks)
 
-# %% ../nbs/12_restoration.ipynb #a42289ae
+# %% ../nbs/12_restoration.ipynb #e8364b00
 def fast_network(model: nn.Module, # a trained generator
                  device: str       # cpu, cuda or mps
                 ) -> nn.Module:    # for inference only, in the number type that suits the device
@@ -70,29 +70,25 @@ def fast_network(model: nn.Module, # a trained generator
     model = unet.fold_batchnorm(model).requires_grad_(False)
     return model.to(device=device, dtype=dtype, memory_format=torch.channels_last)
 
-# %% ../nbs/12_restoration.ipynb #f4275845
+# %% ../nbs/12_restoration.ipynb #4fc20d88
 class Colorizer:
     "Gives a photograph of any size plausible colours, and keeps its lightness"
-    def __init__(self, model: nn.Module,      # maps L/50-1, (B,1,H,W), to ab/110, (B,2,h,w), for sides that are multiples of 32
-                 device: str = "auto",        # auto, cpu, cuda or mps
-                 size: int = 256,             # the network looks at about size² pixels
+    def __init__(self, model: nn.Module, # maps L/50-1, (B,1,H,W), to ab/110, (B,2,h,w), for sides that are multiples of 32
+                 device: str = "auto", size: int = 256, # auto, cpu, cuda or mps; the network looks at about size² pixels
                  metadata: dict|None = None): # what is known about the weights
         network_size(1, 1, size) # an impossible size is refused here, not at the first photo
         self.device, self.size, self.metadata = core.pick_device(device), size, metadata or {}
         self.model = fast_network(model, self.device)
-
     @classmethod
     def from_pretrained(cls, name_or_path: str|Path = "l1", device: str = "auto", size: int = 256) -> "Colorizer":
         "A colorizer with weights that ship with the package (by name), or with those of a .safetensors file"
         model, metadata = unet.load_generator(name_or_path, "cpu")
         return cls(model, device, size, metadata)
-
     @torch.inference_mode()
     def predict_ab(self, L: torch.Tensor) -> torch.Tensor:
         "Colours (B,2,h,w) in units of Lab, float32 on the CPU, for L* (B,1,H,W) in [0,100]"
         x = (L/50 - 1).to(self.device, next(self.model.parameters()).dtype, memory_format=torch.channels_last)
         return self.model(x).float().cpu().contiguous()*110
-
     @torch.inference_mode()
     def __call__(self, image) -> Image.Image:
         "A path, PIL image or uint8 array, as a PIL RGB image of its own size with predicted colours"

@@ -7,7 +7,7 @@ __all__ = ['RECIPES', 'l1_loss', 'L1Ratio', 'Recipe', 'recipe_for', 'learning_ra
            'Checkpoints', 'write_log', 'ResumableLearner', 'parameter_groups', 'l1_learner', 'restore', 'new_generator',
            'train_l1', 'plot_log', 'evaluate_l1', 'strip']
 
-# %% ../nbs/07_pretraining.ipynb #5d520f3c
+# %% ../nbs/07_pretraining.ipynb #2157c530
 import csv, json, math, time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -29,7 +29,7 @@ from .core import atomic_path, get_profile, pick_device, read_photo, run_manifes
 from .data import colorize_dls
 from .unet import build_generator, load_generator, save_generator
 
-# %% ../nbs/07_pretraining.ipynb #604d57ed
+# %% ../nbs/07_pretraining.ipynb #a5ac9a7b
 def l1_loss(
     pred: torch.Tensor,  # predicted ab/110, (B, 2, h, w); `h`, `w` may be a fraction of the target's
     yb: torch.Tensor,    # true ab/110, (B, 2, H, W)
@@ -37,7 +37,7 @@ def l1_loss(
     "Mean absolute error of the normalised colours. The target is averaged down where the generator works at half size."
     return F.l1_loss(pred.float(), F.interpolate(yb.float(), size=pred.shape[-2:], mode="area"))
 
-# %% ../nbs/07_pretraining.ipynb #dcfbf427
+# %% ../nbs/07_pretraining.ipynb #0d937e19
 class L1Ratio(Metric):
     "L1 of the prediction divided by the L1 of staying gray (ab = 0), over all validation photos. Below 1 is better than gray."
     name = "ratio"
@@ -53,7 +53,7 @@ class L1Ratio(Metric):
     @property
     def l1(self): return self.error / max(self.photos, 1)
 
-# %% ../nbs/07_pretraining.ipynb #7592e48a
+# %% ../nbs/07_pretraining.ipynb #3a0d48df
 @dataclass(frozen=True)
 class Recipe:
     "All that decides the result of an L1 stage. The defaults are the thesis's (section 3.4)."
@@ -73,7 +73,7 @@ class Recipe:
     bf16: bool = False              # forward pass in bfloat16, channels last
     seed: int = 42
 
-# %% ../nbs/07_pretraining.ipynb #364a4fd7
+# %% ../nbs/07_pretraining.ipynb #30d469d9
 RECIPES = dict(
     plain=Recipe(model="plain"),
     thesis=Recipe(),
@@ -81,7 +81,7 @@ RECIPES = dict(
                    encoder_lr=0.5, frozen=4, cosine=True, clip=1.0, bf16=True),
 )
 
-# %% ../nbs/07_pretraining.ipynb #6a40ae0f
+# %% ../nbs/07_pretraining.ipynb #dbc1db62
 def recipe_for(
     model: str,      # plain, thesis or compact
     profile: str,    # smoke or laptop: that profile's size, batch and epochs; full: the recipe's own
@@ -93,19 +93,19 @@ def recipe_for(
     if profile != "full": recipe = replace(recipe, size=p.size, batch_size=p.batch_size, epochs=p.epochs)
     return replace(recipe, **changes)
 
-# %% ../nbs/07_pretraining.ipynb #4518dce7
+# %% ../nbs/07_pretraining.ipynb #dbc3019e
 def learning_rate(
     step: int,      # optimiser steps done so far
     total: int,     # optimiser steps of the whole run
     recipe: Recipe,
 ) -> float:         # the rate for the next step; a function of the step alone, so a resumed run needs no memory of it
-    "Constant, or linear warm-up and then half a cosine [@loshchilov2019]."
+    "Constant, or linear warm-up and then half a cosine (Loshchilov and Hutter 2019)."
     if not recipe.cosine: return recipe.lr
     return recipe.lr * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / total))
 
-# %% ../nbs/07_pretraining.ipynb #340a3ed2
+# %% ../nbs/07_pretraining.ipynb #2a339612
 class EMA:
-    "Exponential moving average of every weight and buffer of a model, @eq-ema."
+    "Exponential moving average of every weight and buffer of a model."
     def __init__(self,
         model: nn.Module,      # the model that is trained
         decay: float = 0.999,  # d in the formula, in [0, 1)
@@ -122,7 +122,7 @@ class EMA:
             if v.is_floating_point(): self.shadow[k].lerp_(v, 1 - d)
             else: self.shadow[k].copy_(v)
 
-# %% ../nbs/07_pretraining.ipynb #ddd3c88d
+# %% ../nbs/07_pretraining.ipynb #065bee5d
 class FreezeEncoder(Callback):
     "Freeze the first `parts` parts of `model.encoder`, and the batch-norm statistics of all of it."
     order = 5  # after fastai has put the whole model into training mode
@@ -132,7 +132,7 @@ class FreezeEncoder(Callback):
         for part in [encoder.stem, *encoder.stages][: self.parts]: part.requires_grad_(False)
     def before_train(self): self.model.encoder.eval()
 
-# %% ../nbs/07_pretraining.ipynb #66df05f5
+# %% ../nbs/07_pretraining.ipynb #ae5653b2
 class Bf16(Callback):
     "Forward pass in bfloat16: half the memory traffic; weights, loss and steps stay float32."
     def before_batch(self):
@@ -142,7 +142,7 @@ class Bf16(Callback):
         self.cast.__exit__(None, None, None)
         self.learn.pred = self.pred.float()
 
-# %% ../nbs/07_pretraining.ipynb #541d9f93
+# %% ../nbs/07_pretraining.ipynb #5ef48b53
 class Stage(Callback):
     "Learning rate, gradient clipping, EMA and the log of an L1 stage. Its attributes are what a checkpoint has to remember."
     order = 10
@@ -173,7 +173,7 @@ class Stage(Callback):
                               ratio=self.ratio.value, seconds=round(time.time() - self.clock, 1)))
         self.batch, self.loss_sum, self.seconds = 0, 0.0, 0.0
 
-# %% ../nbs/07_pretraining.ipynb #bf47500f
+# %% ../nbs/07_pretraining.ipynb #4b92bfae
 class Checkpoints(Callback):
     "Write the whole state of a stage to `path`: every `every` batches, and after each epoch."
     order = 90  # after everything that changes the state
@@ -181,7 +181,8 @@ class Checkpoints(Callback):
         self.stage, self.path, self.every = stage, path, every
 
     def after_batch(self):
-        if self.training and self.stage.step % self.every == 0: self.save(self.epoch, self.stage.batch)
+        inside = self.stage.batch < self.dls.train.n_batches  # the last batch's checkpoint is the epoch's, after validation
+        if self.training and inside and self.stage.step % self.every == 0: self.save(self.epoch, self.stage.batch)
     def after_epoch(self): self.save(self.epoch + 1, 0)
 
     def save(self, epoch: int, batch: int):
@@ -192,7 +193,7 @@ class Checkpoints(Callback):
         with atomic_path(self.path) as temporary: torch.save(state, temporary)
         write_log(st.rows, self.path.with_name("log.csv"))
 
-# %% ../nbs/07_pretraining.ipynb #4ba9c22d
+# %% ../nbs/07_pretraining.ipynb #09c26311
 def write_log(
     rows: list,  # dicts with epoch, train, valid, ratio, seconds
     path: Path,  # CSV file, written whole, so that a resumed run never repeats a line
@@ -202,7 +203,7 @@ def write_log(
         out = csv.DictWriter(f, ["epoch", "train", "valid", "ratio", "seconds"])
         out.writeheader(); out.writerows(rows)
 
-# %% ../nbs/07_pretraining.ipynb #e2f14008
+# %% ../nbs/07_pretraining.ipynb #4211ba3b
 class ResumableLearner(Learner):
     "A fastai `Learner` whose `fit` begins at `first_epoch`."
     first_epoch = 0
@@ -210,14 +211,14 @@ class ResumableLearner(Learner):
         for self.epoch in range(self.first_epoch, self.n_epoch):
             self._with_events(self._do_epoch, "epoch", CancelEpochException)
 
-# %% ../nbs/07_pretraining.ipynb #46f85a42
+# %% ../nbs/07_pretraining.ipynb #96425235
 def parameter_groups(model: nn.Module) -> list:  # [encoder's, all others'], lists of parameters
     "Split off the encoder, so that it can learn at its own rate. A network without an `encoder` has an empty first group."
     encoder = list(getattr(model, "encoder", nn.Identity()).parameters())
     known = {id(p) for p in encoder}
     return [encoder, [p for p in model.parameters() if id(p) not in known]]
 
-# %% ../nbs/07_pretraining.ipynb #a0a43a14
+# %% ../nbs/07_pretraining.ipynb #40d16822
 def l1_learner(
     dls,                 # fastai DataLoaders of (xb, yb), from `colorize_dls`
     model: nn.Module,    # a generator
@@ -237,7 +238,7 @@ def l1_learner(
     learn.create_opt()
     return learn, stage
 
-# %% ../nbs/07_pretraining.ipynb #4a41c96d
+# %% ../nbs/07_pretraining.ipynb #3cd3d916
 def restore(
     learn: Learner, stage: Stage,
     path: Path,  # a checkpoint; its recipe must be the stage's, else ValueError
@@ -256,7 +257,7 @@ def restore(
     learn.first_epoch = state["epoch"]
     learn.dls.train.set_position(state["epoch"], state["batch"])
 
-# %% ../nbs/07_pretraining.ipynb #a784338b
+# %% ../nbs/07_pretraining.ipynb #b98a244c
 def new_generator(recipe: Recipe) -> nn.Module:
     "The untrained generator of a recipe; `pretrained` either loads real ImageNet weights into the encoder or raises."
     if not recipe.pretrained: return build_generator(recipe.model)
@@ -264,7 +265,7 @@ def new_generator(recipe: Recipe) -> nn.Module:
     if recipe.model == "thesis": return build_generator("thesis", weights="IMAGENET1K_V1")
     raise ValueError(f"{recipe.model}: this generator has no encoder to pretrain")
 
-# %% ../nbs/07_pretraining.ipynb #70508de9
+# %% ../nbs/07_pretraining.ipynb #f3e4188d
 def train_l1(
     dls,                        # fastai DataLoaders of (xb, yb), from `colorize_dls`
     recipe: Recipe = Recipe(),
@@ -291,7 +292,7 @@ def train_l1(
                          seconds_of_training=round(sum(r["seconds"] for r in stage.rows)))
     return save_generator(model, path / "weights.safetensors", half=True, **facts)
 
-# %% ../nbs/07_pretraining.ipynb #f53fe559
+# %% ../nbs/07_pretraining.ipynb #b15538f6
 def plot_log(
     log: pd.DataFrame,  # from log.csv
 ) -> plt.Figure:
@@ -305,7 +306,7 @@ def plot_log(
     right.set(xlabel="epoch", ylabel="L1 / L1 of gray")
     return fig
 
-# %% ../nbs/07_pretraining.ipynb #fb67f370
+# %% ../nbs/07_pretraining.ipynb #705455c5
 @torch.inference_mode()
 def evaluate_l1(
     model: nn.Module,  # a generator in eval mode
@@ -327,7 +328,7 @@ def evaluate_l1(
     return dict(photos=len(rows), l1=float(l1), gray=float(gray), mean_colour=float(mean_colour), ratio=float(l1 / gray),
                 chroma=float(chroma / true_chroma))
 
-# %% ../nbs/07_pretraining.ipynb #5dfbdfa8
+# %% ../nbs/07_pretraining.ipynb #2357e6e7
 def strip(
     colorizers: dict,  # title -> function from a PIL image to a PIL image in colour
     images: list,      # PIL images in true colour

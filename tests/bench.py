@@ -2,7 +2,7 @@
 
 Ratios are medians over rounds in which both sides run one after the other, so a busy machine slows both.
 """
-import argparse, json, os, subprocess, sys, tempfile, time
+import argparse, json, os, subprocess, sys, tempfile, time, warnings
 from io import BytesIO
 from pathlib import Path
 from statistics import median
@@ -24,7 +24,7 @@ def in_turns(rounds, **sides):
 
 def networks():
     from colorize_lib import unet
-    return unet.build_generator("compact"), unet.thesis_generator()
+    with warnings.catch_warnings(action="ignore"): return unet.build_generator("compact"), unet.thesis_generator()
 
 
 def bench_inference(rounds):
