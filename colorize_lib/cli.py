@@ -7,7 +7,7 @@ __all__ = ['WRITABLE', 'MARK', 'SOFTWARE', 'NOTE', 'app', 'trainer', 'default_ta
            'UsageError', 'is_folder_target', 'pairs', 'plan', 'marked_exif', 'colorize_file', 'readable', 'say',
            'reason', 'Tally', 'bar', 'run', 'colorize', 'work', 'main', 'train', 'start_training', 'train_main']
 
-# %% ../nbs/13_command_line.ipynb #8daa0d19
+# %% ../nbs/13_command_line.ipynb #fea118af
 import os, sys, warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from . import __version__, core
 
-# %% ../nbs/13_command_line.ipynb #2de32677
+# %% ../nbs/13_command_line.ipynb #a8776830
 WRITABLE = (".jpg", ".jpeg", ".jfif", ".png", ".tif", ".tiff", ".webp", ".bmp", ".avif")
 MARK = "_color"
 
@@ -27,7 +27,7 @@ def default_target(source: Path) -> Path:
     suffix = ".png" if readable_only else source.suffix
     return source.with_name(f"{source.stem}{MARK}{suffix}")
 
-# %% ../nbs/13_command_line.ipynb #512c2e50
+# %% ../nbs/13_command_line.ipynb #1dad5402
 SOFTWARE = 0x0131 # the EXIF tag that names the program which made a file
 NOTE = "Colorized by colorize_lib: colours are predicted, not recorded"
 
@@ -46,7 +46,7 @@ def is_own_output(path: Path) -> bool:
     suffixes = {path.suffix, *core.PHOTO_SUFFIXES, *(s.upper() for s in core.PHOTO_SUFFIXES)}
     return bool(stem) and any(os.path.lexists(path.with_name(stem + s)) for s in suffixes) or has_note(path)
 
-# %% ../nbs/13_command_line.ipynb #75fc80cf
+# %% ../nbs/13_command_line.ipynb #ad58d2fc
 @dataclass
 class Job:
     "One photo to colorize"
@@ -58,7 +58,7 @@ class Job:
 class UsageError(ValueError):
     "The command cannot mean anything"
 
-# %% ../nbs/13_command_line.ipynb #84580e35
+# %% ../nbs/13_command_line.ipynb #ca539b0a
 def is_folder_target(output: Path, inputs: list[Path]) -> bool:
     "Does `-o output` name a folder? (It exists as one, has no suffix, or must hold several results.)"
     many = len(inputs) > 1 or os.path.isdir(inputs[0])
@@ -70,7 +70,7 @@ def is_folder_target(output: Path, inputs: list[Path]) -> bool:
         raise UsageError(f"{output}: cannot write '{output.suffix}', only {' '.join(WRITABLE)}")
     return False
 
-# %% ../nbs/13_command_line.ipynb #823d6c37
+# %% ../nbs/13_command_line.ipynb #5f6f27b8
 def pairs(inputs: list[Path], output: Path|None) -> list[tuple[Path, Path]]:
     "Each photo of `inputs` (files, and folders with all that is in them) with its target"
     folder = output if output and is_folder_target(output, inputs) else None
@@ -90,7 +90,7 @@ def pairs(inputs: list[Path], output: Path|None) -> list[tuple[Path, Path]]:
             found.setdefault(os.path.abspath(f), (f, target))
     return list(found.values())
 
-# %% ../nbs/13_command_line.ipynb #6553b790
+# %% ../nbs/13_command_line.ipynb #53e7d9b4
 def plan(inputs: list[Path],       # files and folders
          output: Path|None = None, # file or folder for the results; None: beside each photo
          force: bool = False       # do again what is already done
@@ -112,7 +112,7 @@ def plan(inputs: list[Path],       # files and folders
         jobs.append(job)
     return jobs
 
-# %% ../nbs/13_command_line.ipynb #80642840
+# %% ../nbs/13_command_line.ipynb #e1a324f2
 def marked_exif(exif: bytes) -> bytes:
     "EXIF data with our note in its Software field"
     from PIL import Image
@@ -132,7 +132,7 @@ def colorize_file(colorizer, source: Path, target: Path):
     photo = core.read_photo(source)
     core.save_photo(replace(photo, image=colorizer(photo.image), exif=marked_exif(photo.exif)), target)
 
-# %% ../nbs/13_command_line.ipynb #62f23ab5
+# %% ../nbs/13_command_line.ipynb #6dbf51f1
 def readable(text) -> str:
     "`text` fit for a terminal: file names may hold bytes that are not text, or line breaks"
     text = os.fsencode(str(text)).decode("utf-8", "backslashreplace")
@@ -147,7 +147,7 @@ def reason(source: Path, error: Exception) -> str:
     text = str(error) or type(error).__name__
     return text if isinstance(error, core.PhotoError) else f"{source}: {text}"
 
-# %% ../nbs/13_command_line.ipynb #d700c182
+# %% ../nbs/13_command_line.ipynb #745bd9e1
 @dataclass
 class Tally:
     "How many photos were done, left alone, and failed"
@@ -161,6 +161,7 @@ def bar(console: Console, hidden: bool) -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                     console=console, transient=True, disable=hidden)
 
+# %% ../nbs/13_command_line.ipynb #5b6f2f65
 def run(jobs: list[Job], colorizer, console: Console, tally: Tally) -> Tally:
     "Do `jobs`, counting in `tally`; every job that cannot be done is named with its reason"
     with bar(console, hidden=len(jobs) < 2 or not console.is_terminal) as progress:
@@ -175,7 +176,7 @@ def run(jobs: list[Job], colorizer, console: Console, tally: Tally) -> Tally:
                 say(console, reason(job.source, error))
     return tally
 
-# %% ../nbs/13_command_line.ipynb #0d13c64b
+# %% ../nbs/13_command_line.ipynb #62b3cc5c
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 def _version(asked: bool):
@@ -183,7 +184,7 @@ def _version(asked: bool):
         typer.echo(f"colorize_lib {__version__}")
         raise typer.Exit()
 
-# %% ../nbs/13_command_line.ipynb #7b45599e
+# %% ../nbs/13_command_line.ipynb #5ca8076f
 @app.command()
 def colorize(
     photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos (with all folders in them).", show_default=False)],
@@ -194,7 +195,7 @@ def colorize(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
 ):
     "Give gray photographs plausible colours, at their full size. Colours are predicted, not recorded."
-    console, tally = Console(stderr=True), Tally()
+    console, tally = Console(stderr=True, force_jupyter=False), Tally()
     try: code = work(console, tally, photos, output, model, device, force)
     except (ValueError, OSError) as error:
         say(console, f"colorize: {error}")
@@ -204,7 +205,7 @@ def colorize(
         code = 130
     raise typer.Exit(code)
 
-# %% ../nbs/13_command_line.ipynb #3c63c2d6
+# %% ../nbs/13_command_line.ipynb #92aca2d8
 def work(console: Console, tally: Tally, photos: list[Path], output: Path|None, model: str, device: str, force: bool) -> int:
     "Plan, load the network if there is a job for it, run; returns the exit code. Raises `ValueError` for what cannot be meant"
     jobs = plan(photos, output, force)
@@ -227,7 +228,7 @@ def main():
     try: app(prog_name="colorize")
     except KeyboardInterrupt: sys.exit(130)
 
-# %% ../nbs/13_command_line.ipynb #96986997
+# %% ../nbs/13_command_line.ipynb #9747ae8b
 trainer = typer.Typer(add_completion=False)
 
 @trainer.command()
@@ -252,10 +253,10 @@ def train(
     except (ValueError, OSError, RuntimeError) as error: message, code = f"colorize-train: {error}", 1
     except KeyboardInterrupt: message, code = "interrupted: the same command goes on from the last checkpoint", 130
     else: message, code = f"weights: {weights}", 0
-    say(Console(stderr=True), message)
+    say(Console(stderr=True, force_jupyter=False), message)
     raise typer.Exit(code)
 
-# %% ../nbs/13_command_line.ipynb #eb5a6183
+# %% ../nbs/13_command_line.ipynb #808aaf66
 def start_training(photos, model: str, out: Path, profile: str, start: str|None, seed: int, device: str, changes: dict) -> Path:
     "Recipe, data and stage put together; returns the file of the trained weights"
     from colorize_lib.data import colorize_dls # with fastai behind it
