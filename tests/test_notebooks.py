@@ -1,0 +1,22 @@
+"""What is stored in the notebooks: a page shows only the outputs that were saved."""
+import json, re
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent/"nbs").glob("*.ipynb"))
+
+def code_cells(notebook):
+    return [c for c in json.loads(notebook.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_figures_are_stored_and_nothing_else_leaks(notebook):
+    cells = code_cells(notebook)
+    assert any(c["outputs"] for c in cells), "no stored outputs: execute the notebook"
+    for cell in cells:
+        source = "".join(cell["source"])
+        kinds = [o["output_type"] for o in cell["outputs"]]
+        assert "error" not in kinds, source[:100]
+        if re.search(r"^#\| *label: *fig-", source, re.M):
+            assert any("image/png" in o.get("data", {}) or "text/html" in o.get("data", {}) for o in cell["outputs"]), source[:100]
+        assert "site-packages" not in json.dumps(cell["outputs"]), f"a path of the machine: {source[:100]}"
