@@ -6,12 +6,12 @@
 __all__ = ['XYZ_FROM_RGB', 'D65_WHITE', 'srgb_to_linear', 'linear_to_srgb', 'lab_f', 'lab_f_inverse', 'rgb_to_lab', 'lab_to_rgb',
            'in_gamut', 'normalize', 'denormalize', 'map_to_gamut', 'photo_to_lab', 'lightness', 'lab_to_photo']
 
-# %% ../nbs/01_color_spaces.ipynb #45e31c5c
+# %% ../nbs/01_color_spaces.ipynb #9da3b2e1
 import numpy as np
 import torch
 from concurrent.futures import ThreadPoolExecutor
 
-# %% ../nbs/01_color_spaces.ipynb #752139f7
+# %% ../nbs/01_color_spaces.ipynb #c34c2196
 def srgb_to_linear(rgb: torch.Tensor, # sRGB values in [0, 1], any shape, floating point
                   ) -> torch.Tensor: # linear light in [0, 1], same shape
     "Undo the sRGB curve: from stored values to amounts of light (IEC 61966-2-1)"
@@ -24,7 +24,7 @@ def linear_to_srgb(light: torch.Tensor, # linear light in [0, 1], any shape, flo
     curve = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(light > 0.0031308, curve, light * 12.92)
 
-# %% ../nbs/01_color_spaces.ipynb #48786cb0
+# %% ../nbs/01_color_spaces.ipynb #39d686f0
 # scikit-image's constants, so that results can be compared digit by digit
 XYZ_FROM_RGB = np.array([[0.412453, 0.357580, 0.180423],
                          [0.212671, 0.715160, 0.072169],
@@ -33,7 +33,7 @@ D65_WHITE = np.array([0.95047, 1.0, 1.08883])
 _FROM_RGB = XYZ_FROM_RGB / D65_WHITE[:, None]
 _TO_RGB = np.linalg.inv(_FROM_RGB)
 
-# %% ../nbs/01_color_spaces.ipynb #420d8c6d
+# %% ../nbs/01_color_spaces.ipynb #082f9d91
 _DELTA = 6 / 29 # the cube root meets its tangent at t = _DELTA ** 3
 
 def lab_f(t): # tensor of X/Xn, Y/Yn or Z/Zn
@@ -46,7 +46,7 @@ def lab_f_inverse(f): # tensor or array of f values
     u = f.clip(_DELTA, 8) # no colour reaches 8; numpy clips on two sides faster than on one
     return u * u * u + (f - u) * (3 * _DELTA ** 2)
 
-# %% ../nbs/01_color_spaces.ipynb #7bd070b6
+# %% ../nbs/01_color_spaces.ipynb #46d04263
 def _check_lab_shape(x): # a tensor that should be (..., 3, H, W)
     if x.ndim < 3 or x.shape[-3] != 3: raise ValueError(f"expected shape (..., 3, H, W), got {tuple(x.shape)}")
 
@@ -59,7 +59,7 @@ def rgb_to_lab(rgb: torch.Tensor, # (..., 3, H, W): floating point in [0, 1], or
     x, y, z = lab_f(torch.einsum("ij,...jhw->...ihw", matrix, srgb_to_linear(rgb))).unbind(-3)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -3)
 
-# %% ../nbs/01_color_spaces.ipynb #5a9cd7b6
+# %% ../nbs/01_color_spaces.ipynb #fc76a8db
 def _linear_rgb(L, a, b): # three tensors or three arrays of one shape
     "Linear R, G, B of Lab values, not clipped: outside [0, 1] means that sRGB lacks the colour"
     y = (L + 16) * (1 / 116)
@@ -73,7 +73,7 @@ def lab_to_rgb(lab: torch.Tensor, # (..., 3, H, W): L in [0, 100], a, b
     light = torch.stack(_linear_rgb(*lab.float().unbind(-3)), -3)
     return linear_to_srgb(light).clamp(0, 1)
 
-# %% ../nbs/01_color_spaces.ipynb #bf7cd589
+# %% ../nbs/01_color_spaces.ipynb #265afd9c
 def _inside(light, # three tensors or arrays: linear R, G, B
             tol=1e-4): # in linear light; a third of an 8-bit step where steps are finest
     "Which pixels lie in the unit cube of RGB"
@@ -88,7 +88,7 @@ def in_gamut(lab: torch.Tensor, # (..., 3, H, W)
     _check_lab_shape(lab)
     return _inside(_linear_rgb(*lab.float().unbind(-3)), tol).unsqueeze(-3)
 
-# %% ../nbs/01_color_spaces.ipynb #960177c1
+# %% ../nbs/01_color_spaces.ipynb #9e9c0f2c
 def normalize(L: torch.Tensor, # (B, 1, H, W) in [0, 100]
               ab: torch.Tensor, # (B, 2, H, W)
              ) -> tuple[torch.Tensor, torch.Tensor]: # xb (B, 1, H, W) and yb (B, 2, H, W) in [-1, 1]
@@ -101,7 +101,7 @@ def denormalize(xb: torch.Tensor, # (B, 1, H, W) in [-1, 1]
     "The inverse of `normalize`"
     return (xb + 1) * 50, yb * 110
 
-# %% ../nbs/01_color_spaces.ipynb #70a1c937
+# %% ../nbs/01_color_spaces.ipynb #6713ff4d
 def _gamut_scale(L, a, b, # float32 arrays of one shape
                  steps=10): # halvings; 10 leave an error of 1/1024 of the chroma
     "Largest factor in [0, 1] for which (L, factor * a, factor * b) is inside, by bisection"
@@ -123,7 +123,7 @@ def map_to_gamut(L: torch.Tensor, # (..., 1, H, W) in [0, 100]
     scale[outside] = _gamut_scale(l[outside], a[outside], b[outside])
     return ab * torch.from_numpy(scale).to(ab).unsqueeze(-3)
 
-# %% ../nbs/01_color_spaces.ipynb #73f965ca
+# %% ../nbs/01_color_spaces.ipynb #79b3469b
 _LEVELS = torch.arange(256, dtype=torch.float64) / 255
 _LIGHT = srgb_to_linear(_LEVELS).float().numpy() # 8-bit level -> linear light
 _GRAY_L = (116 * lab_f(srgb_to_linear(_LEVELS)) - 16).clamp(0, 100).float().numpy() # 8-bit gray -> L
@@ -139,7 +139,7 @@ def _f(t): # float32 array, overwritten
     t += np.exp(u, out=u)
     return t
 
-# %% ../nbs/01_color_spaces.ipynb #5319ac59
+# %% ../nbs/01_color_spaces.ipynb #301dd3f0
 def _in_strips(work, # function of a slice of rows
                height, width, pixels=1 << 17): # strip size: small enough for the cache, large enough to keep threads busy
     "Call `work` for slices of rows that cover the photo, on as many threads as torch may use"
@@ -159,7 +159,7 @@ def _xyz(i, light): # 0, 1, 2 for X, Y, Z; three arrays of linear light
     r += b
     return r
 
-# %% ../nbs/01_color_spaces.ipynb #706082d2
+# %% ../nbs/01_color_spaces.ipynb #5c940d76
 def photo_to_lab(u8: np.ndarray, # (H, W, 3) or gray (H, W), uint8 sRGB
                 ) -> torch.Tensor: # (3, H, W) float32
     "`rgb_to_lab` for a whole photo, strip by strip on all cores"
@@ -178,7 +178,7 @@ def photo_to_lab(u8: np.ndarray, # (H, W, 3) or gray (H, W), uint8 sRGB
     _in_strips(strip, *u8.shape[:2])
     return torch.from_numpy(lab)
 
-# %% ../nbs/01_color_spaces.ipynb #5fcd21fd
+# %% ../nbs/01_color_spaces.ipynb #dad3ab89
 def lightness(u8: np.ndarray, # (H, W) gray or (H, W, 3), uint8 sRGB
              ) -> torch.Tensor: # (1, H, W) float32 L in [0, 100]
     "L of a whole photo: what a colorizer reads, whether the file is gray or not"
@@ -191,7 +191,7 @@ def lightness(u8: np.ndarray, # (H, W) gray or (H, W, 3), uint8 sRGB
     _in_strips(strip, *u8.shape[:2])
     return torch.from_numpy(L)
 
-# %% ../nbs/01_color_spaces.ipynb #87a7699f
+# %% ../nbs/01_color_spaces.ipynb #a3aa1a05
 def _rows_of(ab, height): # ab: (2, h, W) array; height of the photo
     "A function that gives a slice of the rows of `ab` enlarged bilinearly to `height` rows"
     h = ab.shape[1]
@@ -216,7 +216,7 @@ def _encode_strip(l, a, b, gamut, out): # (h, W) float32 each; out: (h, W, 3) ui
         level = (c.clip(0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
         out[..., k] = _ENCODE.take(level)
 
-# %% ../nbs/01_color_spaces.ipynb #327f6d58
+# %% ../nbs/01_color_spaces.ipynb #6aa4b6a9
 def lab_to_photo(L: torch.Tensor, # (1, H, W) in [0, 100]
                  ab: torch.Tensor, # (2, h, w); when smaller than L it is enlarged bilinearly
                  gamut: bool = True, # move impossible colours toward gray; False cuts R, G, B off

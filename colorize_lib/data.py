@@ -7,7 +7,7 @@ __all__ = ['cache_folder', 'source_parts', 'choose', 'photo_source', 'coco_sampl
            'bytes_to_lab', 'photo_bytes', 'fingerprint', 'LabCache', 'build_cache', 'random_crop', 'LabDataset',
            'show_pairs', 'PhotoLoader', 'split_sources', 'colorize_dls']
 
-# %% ../nbs/03_dataset.ipynb #e4739b8e
+# %% ../nbs/03_dataset.ipynb #81aa2162
 import hashlib, json, os, tarfile, warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,13 +22,13 @@ from . import __version__
 from .color import denormalize, lab_to_rgb, normalize, photo_to_lab
 from .core import PhotoError, atomic_path, find_photos, read_photo, sample_photos
 
-# %% ../nbs/03_dataset.ipynb #1e0a7d62
+# %% ../nbs/03_dataset.ipynb #be063895
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")  # by fastai, while it is imported
     from fastai.data.core import DataLoaders
     from fastai.data.load import DataLoader
 
-# %% ../nbs/03_dataset.ipynb #5f86d808
+# %% ../nbs/03_dataset.ipynb #009e4821
 def cache_folder() -> Path:
     "Where this library keeps what it can always make again: `COLORIZE_CACHE`, else the system's place for caches"
     home = os.environ.get("XDG_CACHE_HOME") or Path.home()/".cache"
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-# %% ../nbs/03_dataset.ipynb #432f2380
+# %% ../nbs/03_dataset.ipynb #0aecad6d
 @contextmanager
 def _draft_folder(folder: Path):
     "A temporary folder that becomes `folder` on success"
@@ -50,7 +50,7 @@ def _draft_folder(folder: Path):
         except OSError:
             if not folder.is_dir(): raise  # else another process was faster, with the same result
 
-# %% ../nbs/03_dataset.ipynb #2195698f
+# %% ../nbs/03_dataset.ipynb #66e54101
 def _embedded() -> Path:
     "A folder with the photos of `sample_photos` as PNG files"
     folder = cache_folder()/f"sample_photos-{__version__}"
@@ -69,7 +69,7 @@ def _unpacked(archive: Path) -> Path:
         with _draft_folder(folder) as draft, tarfile.open(archive) as tar: tar.extractall(draft, filter="data")
     return folder
 
-# %% ../nbs/03_dataset.ipynb #6009a042
+# %% ../nbs/03_dataset.ipynb #c9dc88eb
 def _parts(source) -> tuple[list, list]:
     "The photos of one source: those for training, and those that its author put aside in `val/`"
     source = Path(source).expanduser()
@@ -89,7 +89,7 @@ def source_parts(
     if not train | valid: raise PhotoError(", ".join(map(str, sources)), "holds no photos")
     return sorted(train), sorted(valid)
 
-# %% ../nbs/03_dataset.ipynb #e13ed347
+# %% ../nbs/03_dataset.ipynb #4653077c
 def choose(
     files: list,     # anything that can be sorted
     n: int | None,   # how many; None: all
@@ -109,7 +109,7 @@ def photo_source(
     train, valid = source_parts(photos)
     return choose(train + valid, n, seed)
 
-# %% ../nbs/03_dataset.ipynb #e5f24e9c
+# %% ../nbs/03_dataset.ipynb #1dc88ada
 def coco_sample(
     n: int | None = 10_000,  # how many, as in the thesis; None: all 21,837
     seed: int = 42,          # which ones
@@ -118,7 +118,7 @@ def coco_sample(
     from fastai.data.external import URLs, untar_data
     return photo_source(Path(untar_data(URLs.COCO_SAMPLE))/"train_sample", n, seed)
 
-# %% ../nbs/03_dataset.ipynb #b8041b7a
+# %% ../nbs/03_dataset.ipynb #22691492
 def content_keys(
     files: list[Path],
 ) -> dict:  # file -> key; two files have one key exactly when their bytes are equal
@@ -145,7 +145,7 @@ def split_files(
         if len(valid) >= wanted: break
     return sorted(set(files) - set(valid)), sorted(valid)
 
-# %% ../nbs/03_dataset.ipynb #9948bea6
+# %% ../nbs/03_dataset.ipynb #797d1eac
 def lab_to_bytes(
     lab: torch.Tensor,  # (3, H, W) float: L in [0, 100], a and b in [-128, 127]
 ) -> np.ndarray:        # (H, W, 3) uint8: L*255/100, a+128, b+128
@@ -160,7 +160,7 @@ def bytes_to_lab(
     lab = torch.from_numpy(np.ascontiguousarray(u8.transpose(2, 0, 1))).float()
     return lab[:1]/2.55, lab[1:] - 128
 
-# %% ../nbs/03_dataset.ipynb #efc5747e
+# %% ../nbs/03_dataset.ipynb #96ae3fd0
 def photo_bytes(
     file: Path,       # a photo
     short_side: int,  # pixels; larger photos are shrunk to it, smaller ones stay as they are
@@ -175,7 +175,7 @@ def photo_bytes(
     if abs(u8[..., 1:].astype(int) - 128).max() <= 1: raise PhotoError(file, "is a gray photo: no colour to learn from")
     return u8
 
-# %% ../nbs/03_dataset.ipynb #dfbb32d0
+# %% ../nbs/03_dataset.ipynb #30d784b1
 def fingerprint(
     files: list[Path], short_side: int,
 ) -> str:  # hexadecimal
@@ -194,7 +194,7 @@ def _bar(results, total: int, title: str):
         return progress_bar(results, total=total, leave=False)
     return track(results, description=title, total=total, console=console, transient=True, disable=not console.is_terminal)
 
-# %% ../nbs/03_dataset.ipynb #ef2d31c2
+# %% ../nbs/03_dataset.ipynb #59d5641e
 class LabCache:
     "Photos as Lab bytes in one memory-mapped file: `cache[row]` is (H, W, 3) uint8, `cache.rows[file]` is a photo's row"
     def __init__(
@@ -211,7 +211,7 @@ class LabCache:
     def __getitem__(self, row): return self.data[self.starts[row]:self.starts[row + 1]].reshape(*self.shapes[row], 3)
     def __reduce__(self): return LabCache, (self.folder,)  # another process maps the file anew instead of copying it
 
-# %% ../nbs/03_dataset.ipynb #ad5cb663
+# %% ../nbs/03_dataset.ipynb #3ba8c2c7
 def _convert(files, short_side, workers):
     "Yield (file, bytes or the reason why not) in order, a few at a time in memory"
     def job(file):
@@ -234,7 +234,7 @@ def _write_lab(files, short_side, workers, path) -> dict:  # the index
         if not index["files"]: raise PhotoError(files[0] if files else "no files", f"none of {len(files)} photos can be used")
     return index
 
-# %% ../nbs/03_dataset.ipynb #52c85eeb
+# %% ../nbs/03_dataset.ipynb #432357dd
 def build_cache(
     files: list[Path],      # photos
     folder: str | Path,     # where the cache goes; made if it is not there
@@ -259,7 +259,7 @@ def build_cache(
 
 LabCache.build = staticmethod(build_cache)
 
-# %% ../nbs/03_dataset.ipynb #fc5ff38a
+# %% ../nbs/03_dataset.ipynb #7ce61f4d
 def random_crop(
     u8: np.ndarray,  # (H, W, 3) uint8 Lab
     size: int,       # side of the result in pixels
@@ -274,7 +274,7 @@ def random_crop(
     crop = Image.fromarray(u8).resize((size, size), Image.BICUBIC, box=(x, y, x + w, y + h))
     return np.asarray(crop)[:, ::-1] if rng.random() < .5 else np.asarray(crop)
 
-# %% ../nbs/03_dataset.ipynb #8485b6dd
+# %% ../nbs/03_dataset.ipynb #833ecd9b
 class LabDataset:
     "Pairs (xb, yb) from a cache; with `train`, the crop and flip of item i are a function of (seed, epoch, i) alone"
     def __init__(
@@ -295,7 +295,7 @@ class LabDataset:
         else: u8 = np.asarray(Image.fromarray(u8).resize((self.size, self.size), Image.BICUBIC))
         return normalize(*bytes_to_lab(u8))
 
-# %% ../nbs/03_dataset.ipynb #2d7793b5
+# %% ../nbs/03_dataset.ipynb #3fb01c83
 def show_pairs(
     xb: torch.Tensor,  # (B, 1, H, W) in [-1, 1]
     yb: torch.Tensor,  # (B, 2, H, W) in [-1, 1]
@@ -314,7 +314,7 @@ def show_pairs(
         ax.set_title("input L | photo", fontsize=9)
     return fig
 
-# %% ../nbs/03_dataset.ipynb #a839ee42
+# %% ../nbs/03_dataset.ipynb #5391e4ff
 class PhotoLoader(DataLoader):
     "A fastai DataLoader over a `LabDataset`; a training set is shuffled by (seed, epoch) and can start at any batch"
     start_batch = 0  # the next iteration begins here
@@ -341,7 +341,7 @@ class PhotoLoader(DataLoader):
     def after_iter(self):
         if self.dataset.train: self.set_position(self.epoch + 1)
 
-# %% ../nbs/03_dataset.ipynb #cc90b7cf
+# %% ../nbs/03_dataset.ipynb #5f406004
 @patch
 def show_batch(
     self: PhotoLoader,
@@ -352,7 +352,7 @@ def show_batch(
     "Show gray inputs beside their photos"
     show_pairs(*(b or self.one_batch()), max_n=max_n)
 
-# %% ../nbs/03_dataset.ipynb #a5b8839f
+# %% ../nbs/03_dataset.ipynb #e2c28375
 def split_sources(
     photos=None,              # as for `source_parts`
     valid=None,               # photos for validation, any source; None: the sources' own `val/`, else a random share
@@ -373,7 +373,7 @@ def split_sources(
     for f in (copies := [f for f in train if keys[f] in seen]): warnings.warn(f"{f}: left out of training, it is also a validation photo")
     return [f for f in train if f not in set(copies)], valid
 
-# %% ../nbs/03_dataset.ipynb #1c9849de
+# %% ../nbs/03_dataset.ipynb #64803c24
 def colorize_dls(
     photos=None,              # as for `source_parts`
     size: int = 256,          # side of the squares in pixels

@@ -6,7 +6,7 @@
 __all__ = ['STRIDE', 'SMALL', 'network_size', 'as_photo', 'network_lightness', 'native_bfloat16', 'fast_network', 'one_thread',
            'Colorizer']
 
-# %% ../nbs/12_restoration.ipynb #ea4c740b
+# %% ../nbs/12_restoration.ipynb #60fb65e0
 import math
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from . import color, core, unet
 
-# %% ../nbs/12_restoration.ipynb #2a38f9eb
+# %% ../nbs/12_restoration.ipynb #fd16001f
 STRIDE = 32  # the encoder halves its input five times
 
 def network_size(width: int,      # width of the photo, in pixels
@@ -30,7 +30,7 @@ def network_size(width: int,      # width of the photo, in pixels
     def side(n): return min(longest, max(STRIDE, n*scale))
     return tuple(max(1, round(side(n)/STRIDE))*STRIDE for n in (width, height))
 
-# %% ../nbs/12_restoration.ipynb #97ab11ac
+# %% ../nbs/12_restoration.ipynb #c2716a3c
 def as_photo(image # path, PIL image, or uint8 array (H, W) or (H, W, 3)
             ) -> Image.Image: # mode L or RGB
     "Any of the things that people call an image, as a PIL image in mode `L` or `RGB`"
@@ -48,7 +48,7 @@ def as_photo(image # path, PIL image, or uint8 array (H, W) or (H, W, 3)
         raise ValueError(f"a PIL image of mode {image.mode} has no fixed range: give its file, or an 8-bit image")
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
 
-# %% ../nbs/12_restoration.ipynb #9012ca41
+# %% ../nbs/12_restoration.ipynb #9adf41e0
 def network_lightness(photo: Image.Image, # mode L or RGB
                       size: int = 256     # side of the square whose area the network gets
                      ) -> torch.Tensor:   # (1, 1, h, w), L* in [0, 100]
@@ -57,13 +57,13 @@ def network_lightness(photo: Image.Image, # mode L or RGB
     small = photo.resize(network_size(*photo.size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return color.lightness(np.asarray(small))[None]
 
-# %% ../nbs/12_restoration.ipynb #432d93c3
+# %% ../nbs/12_restoration.ipynb #a0791e8a
 def native_bfloat16() -> bool:
     "Does this CPU multiply bfloat16 numbers in hardware? (Elsewhere they are emulated, and slower than float32.)"
     asks = "_is_avx512_bf16_supported", "_is_amx_tile_supported"
     return any(getattr(torch.cpu, ask, lambda: False)() for ask in asks)
 
-# %% ../nbs/12_restoration.ipynb #25c97069
+# %% ../nbs/12_restoration.ipynb #78626afa
 def fast_network(model: nn.Module, # a trained generator
                  device: str       # cpu, cuda or mps
                 ) -> nn.Module:    # for inference only, in the number type that suits the device
@@ -72,7 +72,7 @@ def fast_network(model: nn.Module, # a trained generator
     model = unet.fold_batchnorm(model).requires_grad_(False)
     return model.to(device=device, dtype=dtype, memory_format=torch.channels_last)
 
-# %% ../nbs/12_restoration.ipynb #dba84c83
+# %% ../nbs/12_restoration.ipynb #22281da4
 SMALL = 512*512 # pixels; up to here one thread is best
 
 @contextmanager
@@ -83,7 +83,7 @@ def one_thread(pixels: int = 0): # in the image at work
     try: yield
     finally: torch.set_num_threads(before)
 
-# %% ../nbs/12_restoration.ipynb #c87d0347
+# %% ../nbs/12_restoration.ipynb #2eda5d02
 class Colorizer:
     "Gives a photograph of any size plausible colours, and keeps its lightness"
     def __init__(self, model: nn.Module, # maps L/50-1, (B,1,H,W), to ab/110, (B,2,h,w), for sides that are multiples of 32

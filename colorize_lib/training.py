@@ -7,7 +7,7 @@ __all__ = ['RECIPES', 'l1_loss', 'L1Ratio', 'Recipe', 'recipe_for', 'learning_ra
            'Checkpoints', 'write_log', 'ResumableLearner', 'parameter_groups', 'l1_learner', 'restore', 'new_generator',
            'train_l1', 'plot_log', 'evaluate_l1', 'strip']
 
-# %% ../nbs/07_pretraining.ipynb #370b4fb2
+# %% ../nbs/07_pretraining.ipynb #669da2f2
 import csv, json, math, time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -30,7 +30,7 @@ from fastai.callback.core import Callback, CancelEpochException
 from fastai.learner import Learner, Metric
 from fastai.optimizer import OptimWrapper
 
-# %% ../nbs/07_pretraining.ipynb #6da8ea56
+# %% ../nbs/07_pretraining.ipynb #173b36cf
 def l1_loss(
     pred: torch.Tensor,  # predicted ab/110, (B, 2, h, w); `h`, `w` may be a fraction of the target's
     yb: torch.Tensor,    # true ab/110, (B, 2, H, W)
@@ -38,7 +38,7 @@ def l1_loss(
     "Mean absolute error of the normalised colours. The target is averaged down where the generator works at half size."
     return F.l1_loss(pred.float(), F.interpolate(yb.float(), size=pred.shape[-2:], mode="area"))
 
-# %% ../nbs/07_pretraining.ipynb #6587977e
+# %% ../nbs/07_pretraining.ipynb #25f4cdd5
 class L1Ratio(Metric):
     "L1 of the prediction divided by the L1 of staying gray (ab = 0), over all validation photos. Below 1 is better than gray."
     name = "ratio"
@@ -54,7 +54,7 @@ class L1Ratio(Metric):
     @property
     def l1(self): return self.error / max(self.photos, 1)
 
-# %% ../nbs/07_pretraining.ipynb #08e89338
+# %% ../nbs/07_pretraining.ipynb #9624bc55
 @dataclass(frozen=True)
 class Recipe:
     "All that decides the result of an L1 stage. The defaults are the thesis's (section 3.4)."
@@ -74,7 +74,7 @@ class Recipe:
     bf16: bool = False              # forward pass in bfloat16, channels last
     seed: int = 42
 
-# %% ../nbs/07_pretraining.ipynb #1772a7ae
+# %% ../nbs/07_pretraining.ipynb #28db0893
 RECIPES = dict(
     plain=Recipe(model="plain"),
     thesis=Recipe(),
@@ -82,7 +82,7 @@ RECIPES = dict(
                    encoder_lr=0.5, frozen=4, cosine=True, clip=1.0, bf16=True),
 )
 
-# %% ../nbs/07_pretraining.ipynb #cdc9385d
+# %% ../nbs/07_pretraining.ipynb #5f5d4a84
 def recipe_for(
     model: str,      # plain, thesis or compact
     profile: str,    # smoke or laptop: that profile's size, batch and epochs; full: the recipe's own
@@ -94,7 +94,7 @@ def recipe_for(
     if profile != "full": recipe = replace(recipe, size=p.size, batch_size=p.batch_size, epochs=p.epochs)
     return replace(recipe, **changes)
 
-# %% ../nbs/07_pretraining.ipynb #c76af52c
+# %% ../nbs/07_pretraining.ipynb #44ecc5eb
 def learning_rate(
     step: int,      # optimiser steps done so far
     total: int,     # optimiser steps of the whole run
@@ -104,7 +104,7 @@ def learning_rate(
     if not recipe.cosine: return recipe.lr
     return recipe.lr * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / total))
 
-# %% ../nbs/07_pretraining.ipynb #65219521
+# %% ../nbs/07_pretraining.ipynb #b41585a5
 class EMA:
     "Exponential moving average of every weight and buffer of a model."
     def __init__(self,
@@ -123,7 +123,7 @@ class EMA:
             if v.is_floating_point(): self.shadow[k].lerp_(v, 1 - d)
             else: self.shadow[k].copy_(v)
 
-# %% ../nbs/07_pretraining.ipynb #49486abe
+# %% ../nbs/07_pretraining.ipynb #4d371d83
 class FreezeEncoder(Callback):
     "Freeze the first `parts` parts of `model.encoder`, and the batch-norm statistics of all of it."
     order = 5  # after fastai has put the whole model into training mode
@@ -133,7 +133,7 @@ class FreezeEncoder(Callback):
         for part in [encoder.stem, *encoder.stages][: self.parts]: part.requires_grad_(False)
     def before_train(self): self.model.encoder.eval()
 
-# %% ../nbs/07_pretraining.ipynb #ee65ef17
+# %% ../nbs/07_pretraining.ipynb #6e936367
 class Autocast(Callback):
     "Forward pass in a smaller number format: half the memory traffic; weights, loss and steps stay float32."
     def __init__(self, dtype: torch.dtype = torch.bfloat16): self.dtype = dtype
@@ -144,7 +144,7 @@ class Autocast(Callback):
         self.cast.__exit__(None, None, None)
         self.learn.pred = self.pred.float()
 
-# %% ../nbs/07_pretraining.ipynb #b1cb49e7
+# %% ../nbs/07_pretraining.ipynb #e33f6726
 class Stage(Callback):
     "Learning rate, gradient clipping, EMA and the log of an L1 stage. Its attributes are what a checkpoint has to remember."
     order = 10
@@ -175,7 +175,7 @@ class Stage(Callback):
                               ratio=self.ratio.value, seconds=round(time.time() - self.clock, 1)))
         self.batch, self.loss_sum, self.seconds = 0, 0.0, 0.0
 
-# %% ../nbs/07_pretraining.ipynb #bc65b9a2
+# %% ../nbs/07_pretraining.ipynb #c7c0e1c9
 class Checkpoints(Callback):
     "Write the whole state of a stage to `path`: every `every` batches, and after each epoch."
     order = 90  # after everything that changes the state
@@ -195,7 +195,7 @@ class Checkpoints(Callback):
         with atomic_path(self.path) as temporary: torch.save(state, temporary)
         write_log(st.rows, self.path.with_name("log.csv"))
 
-# %% ../nbs/07_pretraining.ipynb #858b9137
+# %% ../nbs/07_pretraining.ipynb #0ecac638
 def write_log(
     rows: list,  # dicts with epoch, train, valid, ratio, seconds
     path: Path,  # CSV file, written whole, so that a resumed run never repeats a line
@@ -205,7 +205,7 @@ def write_log(
         out = csv.DictWriter(f, ["epoch", "train", "valid", "ratio", "seconds"])
         out.writeheader(); out.writerows(rows)
 
-# %% ../nbs/07_pretraining.ipynb #d7a7a0e6
+# %% ../nbs/07_pretraining.ipynb #35943ae0
 class ResumableLearner(Learner):
     "A fastai `Learner` whose `fit` begins at `first_epoch`."
     first_epoch = 0
@@ -213,14 +213,14 @@ class ResumableLearner(Learner):
         for self.epoch in range(self.first_epoch, self.n_epoch):
             self._with_events(self._do_epoch, "epoch", CancelEpochException)
 
-# %% ../nbs/07_pretraining.ipynb #09327aa7
+# %% ../nbs/07_pretraining.ipynb #7a235d2f
 def parameter_groups(model: nn.Module) -> list:  # [encoder's, all others'], lists of parameters
     "Split off the encoder, so that it can learn at its own rate. A network without an `encoder` has an empty first group."
     encoder = list(getattr(model, "encoder", nn.Identity()).parameters())
     known = {id(p) for p in encoder}
     return [encoder, [p for p in model.parameters() if id(p) not in known]]
 
-# %% ../nbs/07_pretraining.ipynb #bd7797c1
+# %% ../nbs/07_pretraining.ipynb #2ba20cc7
 def l1_learner(
     dls,                 # fastai DataLoaders of (xb, yb), from `colorize_dls`
     model: nn.Module,    # a generator
@@ -240,7 +240,7 @@ def l1_learner(
     learn.create_opt()
     return learn, stage
 
-# %% ../nbs/07_pretraining.ipynb #cf5f453d
+# %% ../nbs/07_pretraining.ipynb #2e752912
 def restore(
     learn: Learner, stage: Stage,
     path: Path,  # a checkpoint; its recipe must be the stage's, else ValueError
@@ -259,7 +259,7 @@ def restore(
     learn.first_epoch = state["epoch"]
     learn.dls.train.set_position(state["epoch"], state["batch"])
 
-# %% ../nbs/07_pretraining.ipynb #53213f11
+# %% ../nbs/07_pretraining.ipynb #d6753af1
 def new_generator(recipe: Recipe) -> nn.Module:
     "The untrained generator of a recipe; `pretrained` either loads real ImageNet weights into the encoder or raises."
     if not recipe.pretrained: return build_generator(recipe.model)
@@ -267,7 +267,7 @@ def new_generator(recipe: Recipe) -> nn.Module:
     if recipe.model == "thesis": return build_generator("thesis", weights="IMAGENET1K_V1")
     raise ValueError(f"{recipe.model}: this generator has no encoder to pretrain")
 
-# %% ../nbs/07_pretraining.ipynb #3f4bc103
+# %% ../nbs/07_pretraining.ipynb #34309922
 def train_l1(
     dls,                        # fastai DataLoaders of (xb, yb), from `colorize_dls`
     recipe: Recipe = Recipe(),
@@ -295,7 +295,7 @@ def train_l1(
                          seconds_of_training=round(sum(r["seconds"] for r in stage.rows)))
     return save_generator(model, path / "weights.safetensors", half=True, **facts)
 
-# %% ../nbs/07_pretraining.ipynb #614da846
+# %% ../nbs/07_pretraining.ipynb #4973e99b
 def plot_log(
     log: pd.DataFrame,  # from log.csv
 ) -> plt.Figure:
@@ -309,7 +309,7 @@ def plot_log(
     right.set(xlabel="epoch", ylabel="L1 / L1 of gray")
     return fig
 
-# %% ../nbs/07_pretraining.ipynb #0b417b73
+# %% ../nbs/07_pretraining.ipynb #31c6e661
 @torch.inference_mode()
 def evaluate_l1(
     model: nn.Module,  # a generator in eval mode
@@ -331,7 +331,7 @@ def evaluate_l1(
     return dict(photos=len(rows), l1=float(l1), gray=float(gray), mean_colour=float(mean_colour), ratio=float(l1 / gray),
                 chroma=float(chroma / true_chroma))
 
-# %% ../nbs/07_pretraining.ipynb #1fdf0b14
+# %% ../nbs/07_pretraining.ipynb #851abe8a
 def strip(
     colorizers: dict,  # title -> function from a PIL image to a PIL image in colour
     images: list,      # PIL images in true colour

