@@ -234,8 +234,9 @@ trainer = typer.Typer(add_completion=False)
 @trainer.command()
 def train(
     photos: Annotated[Optional[list[Path]], typer.Option(help="Folder or .tar of colour photos; again for more. With train/ and val/ inside, these are the split.", show_default=False)] = None,
-    model: Annotated[str, typer.Option(help="compact, thesis or plain.")] = "compact",
-    out: Annotated[Path, typer.Option(help="Folder of the run; the same folder again goes on with it.")] = Path("runs/l1"),
+    model: Annotated[str, typer.Option(help="compact, bins, thesis or plain.")] = "compact",
+    stage: Annotated[str, typer.Option(help="l1 (pretraining; bins brings its own loss), or gan (after it, with --from).")] = "l1",
+    out: Annotated[Optional[Path], typer.Option(help="Folder of the run; the same folder again goes on with it. Default: runs/STAGE.", show_default=False)] = None,
     profile: Annotated[str, typer.Option(help="smoke (seconds), laptop, or full (the recipe's own size and length).")] = "full",
     epochs: Annotated[Optional[int], typer.Option(help="Instead of the recipe's.", show_default=False)] = None,
     size: Annotated[Optional[int], typer.Option(help="Side of the training crops, pixels.", show_default=False)] = None,
@@ -243,13 +244,19 @@ def train(
     lr: Annotated[Optional[float], typer.Option(help="Peak learning rate.", show_default=False)] = None,
     pretrained: Annotated[Optional[bool], typer.Option(help="Start the encoder from ImageNet weights.", show_default=False)] = None,
     frozen: Annotated[Optional[int], typer.Option(help="How many first parts of the encoder never change.", show_default=False)] = None,
-    start: Annotated[Optional[str], typer.Option(help="Weights to go on from: a shipped name or a file.", show_default=False)] = None,
+    share: Annotated[Optional[list[float]], typer.Option(help="How much of an epoch each --photos gets, one for each, in their order.", show_default=False)] = None,
+    aged: Annotated[Optional[float], typer.Option(help="Share of training inputs that look like old prints.", show_default=False)] = None,
+    encoder_lr: Annotated[Optional[float], typer.Option(help="The encoder's learning rate as a fraction of --lr.", show_default=False)] = None,
+    lam: Annotated[Optional[float], typer.Option(help="gan: weight of L1 beside the adversarial loss.", show_default=False)] = None,
+    critic_steps: Annotated[Optional[int], typer.Option(help="gan: steps at the start in which only the discriminator learns.", show_default=False)] = None,
+    start: Annotated[Optional[str], typer.Option("--from", help="Weights to go on from: a shipped name or a file.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Decides split, order, crops and first weights.")] = 42,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ):
-    "Train a colorizer (the L1 stage) on a folder of photos, or go on with a run that was interrupted."
-    given = dict(epochs=epochs, size=size, batch_size=batch_size, lr=lr, pretrained=pretrained, frozen=frozen)
-    try: weights = start_training(photos, model, out, profile, start, seed, device, {k: v for k, v in given.items() if v is not None})
+    "Train a colorizer on a folder of photos, or go on with a run that was interrupted."
+    given = dict(epochs=epochs, size=size, batch_size=batch_size, lr=lr, pretrained=pretrained, frozen=frozen, shares=share and tuple(share),
+                 aged=aged, encoder_lr=encoder_lr, lam=lam, critic_steps=critic_steps)
+    try: weights = start_training(photos, stage, model, out or Path("runs")/stage, profile, start, seed, device, {k: v for k, v in given.items() if v is not None})
     except (ValueError, OSError, RuntimeError) as error: message, code = f"colorize-train: {error}", 1
     except KeyboardInterrupt: message, code = "interrupted: the same command goes on from the last checkpoint", 130
     else: message, code = f"weights: {weights}", 0
@@ -257,14 +264,17 @@ def train(
     raise typer.Exit(code)
 
 # %% ../nbs/13_command_line.ipynb #808aaf66
-def start_training(photos, model: str, out: Path, profile: str, start: str|None, seed: int, device: str, changes: dict) -> Path:
+def start_training(photos, stage: str, model: str, out: Path, profile: str, start: str|None, seed: int, device: str, changes: dict) -> Path:
     "Recipe, data and stage put together; returns the file of the trained weights"
+    if stage not in ("l1", "gan"): raise ValueError(f"stage {stage!r} is not one of l1, gan")
+    if stage == "gan" and not start: raise ValueError("the gan stage begins with a trained generator: name it with --from")
     from colorize_lib.data import colorize_dls # with fastai behind it
-    from colorize_lib.training import recipe_for, train_l1
-    recipe = recipe_for(model, profile, seed=seed, **changes)
-    dls = colorize_dls(photos, size=recipe.size, batch_size=recipe.batch_size, seed=seed,
+    from colorize_lib import adversarial, training
+    recipes, run = {"l1": (training.RECIPES, training.train_l1), "gan": (adversarial.ADVERSARIAL, adversarial.train_gan)}[stage]
+    recipe = training.recipe_for(model, profile, recipes, seed=seed, **changes)
+    dls = colorize_dls(photos, size=recipe.size, batch_size=recipe.batch_size, seed=seed, shares=recipe.shares, aged=recipe.aged,
                        n=None if profile == "full" else core.get_profile(profile).n_photos)
-    return train_l1(dls, recipe, out, start, device=device)
+    return run(dls, recipe=recipe, out_dir=out, start=start, device=device)
 
 def train_main():
     "Entry point of the `colorize-train` command"

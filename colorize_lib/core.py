@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['PROFILES', 'PHOTO_SUFFIXES', 'MAX_PIXELS', 'Profile', 'get_profile', 'seed_everything', 'pick_device', 'project_dir',
-           'output_dir', 'atomic_path', 'run_manifest', 'PhotoError', 'Photo', 'read_photo', 'save_photo',
-           'find_photos', 'sample_photos']
+           'output_dir', 'atomic_path', 'run_manifest', 'stored_results', 'PhotoError', 'Photo', 'read_photo',
+           'save_photo', 'find_photos', 'sample_photos']
 
 # %% ../nbs/00_core.ipynb #7db8af7f
-import configparser, importlib.util, os, platform, random, secrets, stat, subprocess, sys, threading, time
+import configparser, importlib.util, json, os, platform, random, secrets, stat, subprocess, sys, threading, time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -112,6 +112,16 @@ def run_manifest(
     torch = sys.modules.get("torch")
     return dict(commit=_commit(), version=__version__, seed=seed, device=device, seconds=round(time.time() - started, 1),
                 python=platform.python_version(), torch=torch and str(torch.__version__), **extra)
+
+# %% ../nbs/00_core.ipynb #36ce3de3
+def stored_results(
+    name: str,  # of a file in `colorize_lib/results/`, without its suffix
+) -> dict:
+    "The stored log of a long run; raises `FileNotFoundError` with the names there are"
+    folder = Path(importlib.util.find_spec("colorize_lib").origin).parent/"results"
+    file = folder/f"{name}.json"
+    if not file.is_file(): raise FileNotFoundError(f"no stored results {name!r}; there are: {', '.join(sorted(f.stem for f in folder.glob('*.json')))}")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 # %% ../nbs/00_core.ipynb #e4873edf
 PHOTO_SUFFIXES = frozenset(".jpg .jpeg .jfif .png .webp .tif .tiff .bmp .gif .avif .jp2 .pgm .ppm .pnm".split())

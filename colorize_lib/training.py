@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RECIPES', 'l1_loss', 'L1Ratio', 'Recipe', 'recipe_for', 'learning_rate', 'EMA', 'FreezeEncoder', 'Autocast', 'Stage',
            'Checkpoints', 'write_log', 'ResumableLearner', 'parameter_groups', 'l1_learner', 'restore', 'new_generator',
-           'train_l1', 'plot_log', 'evaluate_l1', 'strip']
+           'start_from', 'train_l1', 'plot_log', 'evaluate_l1', 'strip']
 
 # %% ../nbs/07_pretraining.ipynb #669da2f2
 import csv, json, math, time
@@ -72,6 +72,8 @@ class Recipe:
     ema: float = 0.999              # decay of the averaged weights
     clip: float = 0.0               # largest norm of the gradient; 0: no limit
     bf16: bool = False              # forward pass in bfloat16, channels last
+    shares: tuple = ()              # how much of an epoch each source of photos gets; (): each photo once
+    aged: float = 0.0               # share of inputs that look like old prints (chapter 3.2)
     seed: int = 42
 
 # %% ../nbs/07_pretraining.ipynb #28db0893
@@ -79,18 +81,22 @@ RECIPES = dict(
     plain=Recipe(model="plain"),
     thesis=Recipe(),
     compact=Recipe(model="compact", pretrained=True, size=128, batch_size=32, epochs=12, lr=6e-4, weight_decay=0.05,
-                   encoder_lr=0.5, frozen=4, cosine=True, clip=1.0, bf16=True),
+                   encoder_lr=0.5, frozen=4, cosine=True, clip=1.0, bf16=True, aged=0.3),
 )
+RECIPES["bins"] = replace(RECIPES["compact"], model="bins")  # chapter 07b
 
 # %% ../nbs/07_pretraining.ipynb #5f5d4a84
 def recipe_for(
     model: str,      # plain, thesis or compact
     profile: str,    # smoke or laptop: that profile's size, batch and epochs; full: the recipe's own
-    **changes,       # fields of `Recipe` to set by hand
-) -> Recipe:
+    recipes: dict = RECIPES,  # of the stage: these, or those of the adversarial stage
+    **changes,       # fields of the recipe to set by hand
+):
     "A named recipe, scaled to a profile. Raises `ValueError` for unknown names."
-    if model not in RECIPES: raise ValueError(f"model {model!r} is not one of {', '.join(RECIPES)}")
-    p, recipe = get_profile(profile), RECIPES[model]
+    if model not in recipes: raise ValueError(f"model {model!r} is not one of {', '.join(recipes)}")
+    p, recipe = get_profile(profile), recipes[model]
+    unknown = set(changes) - set(asdict(recipe))
+    if unknown: raise ValueError(f"this stage has no setting {', '.join(sorted(unknown))}")
     if profile != "full": recipe = replace(recipe, size=p.size, batch_size=p.batch_size, epochs=p.epochs)
     return replace(recipe, **changes)
 
@@ -228,14 +234,15 @@ def l1_learner(
     path: Path,          # folder of the run
     every: int = 200,    # batches between two checkpoints
 ) -> tuple:              # (learner, stage)
-    "All pieces of the L1 stage put together, not yet trained."
+    "All pieces of the stage put together, not yet trained. A generator with a `loss` of its own (chapter 07b) is trained with that."
     ratio, ema = L1Ratio(), EMA(model, recipe.ema)
     stage = Stage(recipe, ema, ratio)
     cbs = [stage, Checkpoints(stage, path / "checkpoint.pt", every)]
     if recipe.frozen: cbs.append(FreezeEncoder(recipe.frozen))
     if recipe.bf16: cbs.append(Autocast())
     opt = partial(OptimWrapper, opt=torch.optim.AdamW, betas=recipe.betas, weight_decay=recipe.weight_decay)
-    learn = ResumableLearner(dls, model, loss_func=l1_loss, opt_func=opt, lr=recipe.lr, splitter=parameter_groups, metrics=[ratio],
+    def loss(pred, yb): return getattr(model, "loss", l1_loss)(pred, yb) if model.training else l1_loss(pred, yb)
+    learn = ResumableLearner(dls, model, loss_func=loss, opt_func=opt, lr=recipe.lr, splitter=parameter_groups, metrics=[ratio],
                              cbs=cbs, path=path, train_bn=False, wd_bn_bias=True)
     learn.create_opt()
     return learn, stage
@@ -263,9 +270,20 @@ def restore(
 def new_generator(recipe: Recipe) -> nn.Module:
     "The untrained generator of a recipe; `pretrained` either loads real ImageNet weights into the encoder or raises."
     if not recipe.pretrained: return build_generator(recipe.model)
-    if recipe.model == "compact": return build_generator("compact", pretrained=True)
-    if recipe.model == "thesis": return build_generator("thesis", weights="IMAGENET1K_V1")
-    raise ValueError(f"{recipe.model}: this generator has no encoder to pretrain")
+    if recipe.model == "plain": raise ValueError("plain: this generator has no encoder to pretrain")
+    return build_generator("thesis", weights="IMAGENET1K_V1") if recipe.model == "thesis" else build_generator(recipe.model, pretrained=True)
+
+def start_from(
+    model: nn.Module,  # changed in place
+    start: str,        # a shipped name or a weights file
+) -> nn.Module:        # the same network
+    "Copy every tensor of `start` that has a place in `model`; raises `ValueError` when the encoder does not fit as a whole."
+    theirs, ours = load_generator(start)[0].state_dict(), model.state_dict()
+    fits = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
+    missing = [k for k in ours if k not in fits and (k.startswith("encoder.") or len(fits) < len(theirs)/2)]
+    if missing: raise ValueError(f"{start}: weights of another kind of network (no {missing[0]})")
+    model.load_state_dict(fits, strict=False)
+    return model
 
 # %% ../nbs/07_pretraining.ipynb #34309922
 def train_l1(
@@ -280,11 +298,12 @@ def train_l1(
     path, started, device = Path(out_dir), time.time(), pick_device(device)
     path.mkdir(parents=True, exist_ok=True)
     seed_everything(recipe.seed)
-    model = load_generator(start)[0] if start else new_generator(recipe)
+    model = start_from(build_generator(recipe.model), start) if start else new_generator(recipe)
     architecture = model.recipe
     model = model.to(device, memory_format=torch.channels_last if recipe.bf16 else torch.contiguous_format)
-    learn, stage = l1_learner(dls.to(torch.device(device)), model, recipe, path, every)
     dls.train.set_position(0)
+    if hasattr(model, "prepare"): model.prepare(dls.train); dls.train.set_position(0)  # a look at the photos, before the first step
+    learn, stage = l1_learner(dls.to(torch.device(device)), model, recipe, path, every)
     if (path / "checkpoint.pt").is_file(): restore(learn, stage, path / "checkpoint.pt")
     learn.fit(recipe.epochs)
     model.load_state_dict(stage.ema.shadow)

@@ -10,7 +10,7 @@ __all__ = ['LITE0_STAGES', 'GENERATORS', 'LOCAL', 'conv_size', 'transposed_size'
            'save_generator', 'list_weights', 'weights_file', 'load_generator', 'fold_batchnorm']
 
 # %% ../nbs/05_unet.ipynb #7bb0dcd5
-import copy, hashlib, importlib.util, json
+import copy, hashlib, importlib, importlib.util, json
 from pathlib import Path
 import torch, torch.nn.functional as F
 from torch import nn
@@ -138,11 +138,10 @@ def resnet18_body(weights=None, # None: random; else a torchvision weights enum 
     if isinstance(weights, (str, Path)):
         if not Path(weights).is_file(): raise ValueError(f"{weights}: neither a file nor one of {sorted(known)}")
         weights = torch.load(weights, map_location="cpu", weights_only=True)
-    net = resnet18(weights=None if isinstance(weights, dict) else weights)
-    if isinstance(weights, dict): net.load_state_dict(weights)
-    conv = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
-    conv.weight.data = sum_stem(net.conv1.weight.data)
-    net.conv1 = conv
+    state = weights if isinstance(weights, dict) else resnet18(weights=weights).state_dict()
+    net = resnet18(num_classes=len(state["fc.bias"]))
+    net.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)
+    net.load_state_dict({**state, "conv1.weight": sum_stem(state["conv1.weight"])}) # a kernel for gray stays as it is
     return nn.Sequential(*list(net.children())[:-2])
 
 # %% ../nbs/05_unet.ipynb #b0bc91a2
@@ -253,11 +252,14 @@ class CompactUNet(nn.Module):
         self.ups = nn.ModuleList([UpBlock(ni, ns, no) for ni,ns,no in zip(widths, c[-2::-1], widths[1:])])
         self.head = nn.Conv2d(widths[-1], n_out, 3, padding=1)
 
-    def forward(self, xb): # (B,1,H,W) in [-1,1], any H and W -> (B,2,ceil(H/2),ceil(W/2)) in (-1,1)
+    def trunk(self, xb): # (B,1,H,W) in [-1,1], any H and W -> (B,widths[-1],h,w), all that the head needs to know
         feats = self.encoder(xb)
         x = self.mid(feats[-1]) + self.ctx(feats[-1].mean((2, 3)))[..., None, None]
         for up,skip in zip(self.ups, feats[-2::-1]): x = up(x, skip)
-        out = torch.tanh(self.head(x))
+        return x
+
+    def forward(self, xb): # (B,1,H,W) in [-1,1], any H and W -> (B,2,ceil(H/2),ceil(W/2)) in (-1,1)
+        out = torch.tanh(self.head(self.trunk(xb)))
         return out if self.encoder.halves else F.interpolate(out, size=[-(-n//2) for n in xb.shape[-2:]], mode="bilinear")
 
 # %% ../nbs/05_unet.ipynb #706bdb13
@@ -300,14 +302,14 @@ def compact_generator(backbone:str="efficientnet_lite0", # or any convolutional 
     return model
 
 # %% ../nbs/05_unet.ipynb #4a09bba4
-GENERATORS = dict(plain=plain_generator, thesis=thesis_generator, compact=compact_generator)
+GENERATORS = dict(plain="unet", thesis="unet", compact="unet", bins="bins") # name -> the module that holds `name_generator`
 
-def build_generator(name:str, # "plain", "thesis" or "compact"
+def build_generator(name:str, # a key of `GENERATORS`
                     **kwargs, # for that generator's own function
                    ) -> nn.Module:
-    "One of the three generators, by name."
+    "A generator by name."
     if name not in GENERATORS: raise ValueError(f"unknown generator {name!r}; known: {', '.join(GENERATORS)}")
-    return GENERATORS[name](**kwargs)
+    return getattr(importlib.import_module(f"colorize_lib.{GENERATORS[name]}"), f"{name}_generator")(**kwargs)
 
 # %% ../nbs/05_unet.ipynb #e8597f8b
 def save_generator(model:nn.Module, # made by one of the generator functions
