@@ -10,7 +10,7 @@ cfg = config["DEFAULT"]
 
 # Ranges, so that a machine which already has PyTorch (Colab, say) keeps its own.
 runtime = ["torch>=2.2", "torchvision", "fastai>=2.7", "scikit-image", "matplotlib", "numpy", "pillow", "safetensors",
-           "typer", "rich", "timm", "scikit-learn", "pandas"]
+           "typer", "rich", "timm", "scikit-learn", "pandas", "scipy"]
 # For working on the course itself; constraints.txt pins these and everything they pull in.
 dev = ["nbdev==2.4.14", "fastcore==1.14.5", "execnb==0.1.18", "ghapi==1.1.1", "fastai==2.8.7", "plum-dispatch==2.9.0",
        "fasttransform==0.0.2", "fastprogress==1.1.6", "fastlite==0.2.4", "fastgit==0.1.4", "fastdownload==0.0.8",
@@ -26,7 +26,8 @@ setup(
                  "Natural Language :: English", "Programming Language :: Python :: 3", f"Programming Language :: Python :: {cfg['min_python']}",
                  "Topic :: Multimedia :: Graphics", "Topic :: Scientific/Engineering :: Artificial Intelligence"],
     packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
-    package_data={cfg["lib_name"]: ["weights/*"]}, zip_safe=False,
+    package_data={cfg["lib_name"]: ["weights/*", "results/*"]}, zip_safe=False,
     install_requires=runtime, extras_require={"dev": dev},
-    entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.cli:train_main"],
+    entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.cli:train_main",
+                                      "colorize-eval=colorize_lib.metrics:eval_main"],
                   "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]})

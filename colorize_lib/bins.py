@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STEP', 'SIGMA', 'NEAREST', 'ab_centres', 'soft_table', 'soft_encode', 'class_weights', 'annealed_mean',
-           'guided_upsample', 'BinsUNet', 'bins_generator']
+           'guided_upsample', 'chroma_curve', 'BinsUNet', 'bins_generator']
 
 # %% ../nbs/07b_bins.ipynb #7b005
 from functools import lru_cache
@@ -83,15 +83,26 @@ def guided_upsample(
     return slope*guide + offset
 
 # %% ../nbs/07b_bins.ipynb #7b036
+def chroma_curve(
+    ab: torch.Tensor,  # (B, 2, H, W) in Lab units
+    gain: float,       # s, the slope for clear colours; 1 with knee 0 changes nothing
+    knee: float,       # k, the chroma below which colours become fainter, in Lab units
+) -> torch.Tensor:     # (B, 2, H, W)
+    "Faint tints fainter, clear colours clearer, at constant hue"
+    c = ab.norm(dim=1, keepdim=True)
+    return ab*gain*c/(c + knee + 1e-6)
+
+# %% ../nbs/07b_bins.ipynb #7b041
 class BinsUNet(CompactUNet):
     "A compact U-Net that predicts a distribution over the bins of the ab plane"
     def __init__(self, encoder: nn.Module | None = None,  # as for `CompactUNet`
                  temperature: float = .38,  # of the annealed mean, above 0
                  balance: float = 0.,       # how much of the rebalancing is undone: 0 nothing, 1 all of it
+                 gain: float = 1., knee: float = 0.,  # of the chroma curve
                  eps: float = .01):         # of the guided filter
         centres = ab_centres()
         super().__init__(encoder, widths=(256, 192, 128, 64), n_out=len(centres))
-        self.temperature, self.balance, self.eps = temperature, balance, eps
+        self.temperature, self.balance, self.gain, self.knee, self.eps = temperature, balance, gain, knee, eps
         self.register_buffer("centres", centres, persistent=False)
         self.register_buffer("prior", torch.full((len(centres),), 1/len(centres)))
 
@@ -103,7 +114,8 @@ class BinsUNet(CompactUNet):
         "From logits (B, Q, h, w) to ab/110 (B, 2, H, W), differentiable"
         undo = self.balance*class_weights(self.prior.float()).log()
         ab = annealed_mean(logits.float() - undo[:, None, None], self.centres, self.temperature)
-        return guided_upsample(ab/110, xb.float(), eps=self.eps).clamp(-1, 1)
+        sharp = guided_upsample(ab, xb.float(), eps=self.eps)
+        return (chroma_curve(sharp, self.gain, self.knee)/110).clamp(-1, 1)
 
     def loss(self, logits, yb):
         "Cross-entropy with the soft encoding, rare colours weighted up (Zhang et al. 2016, equation 2)"
@@ -120,11 +132,11 @@ class BinsUNet(CompactUNet):
             counts.index_add_(0, index.flatten(), share.flatten())
         self.prior = (counts + 1)/(counts + 1).sum()
 
-# %% ../nbs/07b_bins.ipynb #7b037
+# %% ../nbs/07b_bins.ipynb #7b042
 def bins_generator(
     backbone: str = "efficientnet_lite0",  # or any convolutional timm model's name
     pretrained: bool = False,              # start the encoder from ImageNet weights
-    **decoding,                            # temperature, balance, eps: see `BinsUNet`
+    **decoding,                            # temperature, balance, gain, knee, eps: see `BinsUNet`
 ) -> BinsUNet:                             # maps (B, 1, H, W) to (B, 2, H, W) in eval mode
     "The compact U-Net with a distribution as its answer; `pretrained` either loads real weights or raises"
     model = BinsUNet(compact_generator(backbone, pretrained).encoder, **decoding)

@@ -189,7 +189,7 @@ def _version(asked: bool):
 def colorize(
     photos: Annotated[list[Path], typer.Argument(help="Photos, and folders of photos (with all folders in them).", show_default=False)],
     output: Annotated[Optional[Path], typer.Option("-o", "--output", help="File or folder for the results. Default: beside each photo, as NAME_color.", show_default=False)] = None,
-    model: Annotated[str, typer.Option(help="Name of weights that ship with the package, or a .safetensors file.")] = "l1",
+    model: Annotated[Optional[str], typer.Option(help="Name of weights that ship with the package, or a .safetensors file. Default: the best of them.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist already.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
@@ -206,7 +206,7 @@ def colorize(
     raise typer.Exit(code)
 
 # %% ../nbs/13_command_line.ipynb #92aca2d8
-def work(console: Console, tally: Tally, photos: list[Path], output: Path|None, model: str, device: str, force: bool) -> int:
+def work(console: Console, tally: Tally, photos: list[Path], output: Path|None, model: str|None, device: str, force: bool) -> int:
     "Plan, load the network if there is a job for it, run; returns the exit code. Raises `ValueError` for what cannot be meant"
     jobs = plan(photos, output, force)
     todo = [job for job in jobs if not (job.problem or job.skip)]
@@ -269,9 +269,9 @@ def start_training(photos, stage: str, model: str, out: Path, profile: str, star
     if stage not in ("l1", "gan"): raise ValueError(f"stage {stage!r} is not one of l1, gan")
     if stage == "gan" and not start: raise ValueError("the gan stage begins with a trained generator: name it with --from")
     from colorize_lib.data import colorize_dls # with fastai behind it
-    from colorize_lib import adversarial, training
-    recipes, run = {"l1": (training.RECIPES, training.train_l1), "gan": (adversarial.ADVERSARIAL, adversarial.train_gan)}[stage]
-    recipe = training.recipe_for(model, profile, recipes, seed=seed, **changes)
+    from colorize_lib.training import RECIPES as recipes, recipe_for, train_l1 as run
+    if stage == "gan": from colorize_lib.adversarial import ADVERSARIAL as recipes, train_gan as run
+    recipe = recipe_for(model, profile, recipes, seed=seed, **changes)
     dls = colorize_dls(photos, size=recipe.size, batch_size=recipe.batch_size, seed=seed, shares=recipe.shares, aged=recipe.aged,
                        n=None if profile == "full" else core.get_profile(profile).n_photos)
     return run(dls, recipe=recipe, out_dir=out, start=start, device=device)

@@ -93,8 +93,8 @@ class Colorizer:
         self.device, self.size, self.metadata = core.pick_device(device), size, metadata or {}
         with one_thread(): self.model = fast_network(model, self.device)
     @classmethod
-    def from_pretrained(cls, name_or_path: str|Path = "l1", device: str = "auto", size: int = 256) -> "Colorizer":
-        "A colorizer with weights that ship with the package (by name), or with those of a .safetensors file"
+    def from_pretrained(cls, name_or_path: str|Path|None = None, device: str = "auto", size: int = 256) -> "Colorizer":
+        "A colorizer with weights that ship with the package (by name; None: the best of them), or with those of a .safetensors file"
         model, metadata = unet.load_generator(name_or_path, "cpu")
         return cls(model, device, size, metadata)
     @torch.inference_mode()

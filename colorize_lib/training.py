@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RECIPES', 'l1_loss', 'L1Ratio', 'Recipe', 'recipe_for', 'learning_rate', 'EMA', 'FreezeEncoder', 'Autocast', 'Stage',
            'Checkpoints', 'write_log', 'ResumableLearner', 'parameter_groups', 'l1_learner', 'restore', 'new_generator',
-           'start_from', 'train_l1', 'plot_log', 'evaluate_l1', 'strip']
+           'started_generator', 'train_l1', 'plot_log', 'evaluate_l1', 'strip']
 
 # %% ../nbs/07_pretraining.ipynb #669da2f2
 import csv, json, math, time
@@ -273,15 +273,18 @@ def new_generator(recipe: Recipe) -> nn.Module:
     if recipe.model == "plain": raise ValueError("plain: this generator has no encoder to pretrain")
     return build_generator("thesis", weights="IMAGENET1K_V1") if recipe.model == "thesis" else build_generator(recipe.model, pretrained=True)
 
-def start_from(
-    model: nn.Module,  # changed in place
-    start: str,        # a shipped name or a weights file
-) -> nn.Module:        # the same network
-    "Copy every tensor of `start` that has a place in `model`; raises `ValueError` when the encoder does not fit as a whole."
-    theirs, ours = load_generator(start)[0].state_dict(), model.state_dict()
-    fits = {k: v for k, v in theirs.items() if k in ours and v.shape == ours[k].shape}
-    missing = [k for k in ours if k not in fits and (k.startswith("encoder.") or len(fits) < len(theirs)/2)]
-    if missing: raise ValueError(f"{start}: weights of another kind of network (no {missing[0]})")
+def started_generator(
+    name: str,   # of the generator to train
+    start: str,  # a shipped name or a weights file
+) -> nn.Module:
+    "The generator of a weights file; where it is of another kind, a new one with every tensor that fits. Raises `ValueError` when the encoder does not."
+    theirs, _ = load_generator(start)
+    if theirs.recipe["name"] == name: return theirs
+    model = build_generator(name)
+    ours = model.state_dict()
+    fits = {k: v for k, v in theirs.state_dict().items() if k in ours and v.shape == ours[k].shape}
+    missing = [k for k in ours if k.startswith("encoder.") and k not in fits]
+    if missing or not fits: raise ValueError(f"{start}: a network of another kind ({theirs.recipe['name']}), nothing of it fits {name}")
     model.load_state_dict(fits, strict=False)
     return model
 
@@ -298,7 +301,7 @@ def train_l1(
     path, started, device = Path(out_dir), time.time(), pick_device(device)
     path.mkdir(parents=True, exist_ok=True)
     seed_everything(recipe.seed)
-    model = start_from(build_generator(recipe.model), start) if start else new_generator(recipe)
+    model = started_generator(recipe.model, start) if start else new_generator(recipe)
     architecture = model.recipe
     model = model.to(device, memory_format=torch.channels_last if recipe.bf16 else torch.contiguous_format)
     dls.train.set_position(0)
