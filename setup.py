@@ -29,5 +29,5 @@ setup(
     package_data={cfg["lib_name"]: ["weights/*", "results/*"]}, zip_safe=False,
     install_requires=runtime, extras_require={"dev": dev},
     entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.cli:train_main",
-                                      "colorize-eval=colorize_lib.metrics:eval_main"],
+                                      "colorize-eval=colorize_lib.evaluate_cli:main"],
                   "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]})

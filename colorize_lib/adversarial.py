@@ -115,7 +115,7 @@ class AdversarialStage:
         learnable = [q for q in generator.parameters() if q.requires_grad]
         self.opt_g = torch.optim.Adam(learnable, recipe.lr, betas=recipe.betas)
         self.opt_d = torch.optim.Adam(self.discriminator.parameters(), recipe.d_lr, betas=recipe.betas)
-        self.ema, self.step, self.rows, self.sums, self.count = EMA(generator, recipe.ema), 0, [], {}, 0
+        self.ema, self.step, self.rows, self.sums, self.counts = EMA(generator, recipe.ema), 0, [], {}, {}
 
     def batch(self, xb: torch.Tensor, yb: torch.Tensor) -> dict:
         "The discriminator's step and the generator's on one batch."
@@ -128,14 +128,14 @@ class AdversarialStage:
             if self.step >= r.critic_steps:
                 result |= g_step(self.discriminator, self.opt_g, xb, yb, pred, fake, r.lam, r.loss)
                 self.ema.update(self.generator)
-        self.step += 1; self.count += 1
-        for name, value in result.items(): self.sums[name] = self.sums.get(name, 0.0) + value
+        self.step += 1
+        for name, value in result.items(): self.sums[name], self.counts[name] = self.sums.get(name, 0.0) + value, self.counts.get(name, 0) + 1
         return result
 
     def log(self):
         "Close a row of the log: the means since the last one."
-        self.rows.append(dict(step=self.step, **{k: v/self.count for k, v in self.sums.items()}))
-        self.sums, self.count = {}, 0
+        self.rows.append(dict(step=self.step, **{k: v/self.counts[k] for k, v in self.sums.items()}))
+        self.sums, self.counts = {}, {}
 
 # %% ../nbs/08_adversarial.ipynb #08034
 _PARTS = ("generator", "discriminator", "opt_g", "opt_d")
@@ -143,7 +143,7 @@ _PARTS = ("generator", "discriminator", "opt_g", "opt_d")
 def save_stage(stage: AdversarialStage, path: Path, epoch: int, batch: int):
     "Write everything that the future of a stage depends on, whole or not at all."
     state = {name: getattr(stage, name).state_dict() for name in _PARTS}
-    state |= dict(recipe=asdict(stage.recipe), step=stage.step, rows=stage.rows, sums=stage.sums, count=stage.count, ema=stage.ema.shadow,
+    state |= dict(recipe=asdict(stage.recipe), step=stage.step, rows=stage.rows, sums=stage.sums, counts=stage.counts, ema=stage.ema.shadow,
                   ema_steps=stage.ema.steps, epoch=epoch, batch=batch, torch_rng=torch.get_rng_state())
     with atomic_path(path) as temporary: torch.save(state, temporary)
     with atomic_path(path.with_name("log.csv")) as temporary: pd.DataFrame(stage.rows).to_csv(temporary, index=False)
@@ -155,7 +155,7 @@ def restore_stage(stage: AdversarialStage, path: Path) -> tuple:  # (epoch, batc
     if differ: raise ValueError(f"{path}: belongs to another recipe ({', '.join(differ)}); choose another folder or the same settings")
     for name in _PARTS: getattr(stage, name).load_state_dict(state[name])
     stage.ema.shadow, stage.ema.steps = state["ema"], state["ema_steps"]
-    for name in ("step", "rows", "sums", "count"): setattr(stage, name, state[name])
+    for name in ("step", "rows", "sums", "counts"): setattr(stage, name, state[name])
     torch.set_rng_state(state["torch_rng"])
     return state["epoch"], state["batch"]
 

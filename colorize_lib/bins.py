@@ -70,7 +70,7 @@ def annealed_mean(
 def guided_upsample(
     small: torch.Tensor,  # (B, C, h, w) what is to be enlarged
     guide: torch.Tensor,  # (B, 1, H, W) in [-1, 1], sharp
-    radius: int = 1,      # of the window, in pixels of `small`
+    radius: int = 3,      # of the window, in pixels of `small`
     eps: float = .01,     # variance of the guide below which a window counts as flat
 ) -> torch.Tensor:        # (B, C, H, W)
     "Enlarge along the edges of a guide: the fast guided filter (He and Sun 2015)"

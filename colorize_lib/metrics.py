@@ -67,7 +67,7 @@ def psnr(
     pred: np.ndarray,  # (H, W, 3) uint8 sRGB
     true: np.ndarray,  # the same shape
 ) -> float:            # dB; infinite when the two are equal
-    "Peak signal-to-noise ratio on sRGB values 0..255 (@eq-psnr)"
+    "Peak signal-to-noise ratio on sRGB values 0..255: 10 log10(255² / mean squared error)"
     mse = np.mean((pred.astype(np.float64) - true)**2)
     return float("inf") if mse == 0 else float(10*np.log10(255**2/mse))
 
@@ -176,7 +176,7 @@ def lpips(
     true,                 # the same, or one photo for all of `pred`
     device: str = "cpu",
 ) -> np.ndarray:          # (B,), 0 is "looks the same"
-    "LPIPS distance on AlexNet (@eq-lpips)"
+    "LPIPS distance on AlexNet (Zhang et al. 2018)"
     net = load_lpips(device)
     return net.distance(*(net.features(as_batch(x, device)) for x in (pred, true))).cpu().numpy()
 
@@ -302,7 +302,7 @@ def summary(
     frame: pd.DataFrame,  # from `evaluate`
     level: float = 0.95,  # of the intervals
     seed: int = 42,
-) -> pd.DataFrame:        # index: model; columns: (measure, mean | low | high), measures as in `SHOWN`
+) -> pd.DataFrame:        # index: models, and the truth with its own colourfulness; columns: (measure, mean | low | high), measures as in `SHOWN`
     "Means with bootstrap intervals over photos, ratios to gray, and the gap to the photos' own colourfulness"
     gray, rows = frame[frame.model == "gray"].set_index("photo"), {}
     for model, own in frame.groupby("model", sort=False):
@@ -312,6 +312,7 @@ def summary(
                  for m in SHOWN}
         found["gap"] = {k: v - 1 for k, v in found["gap"].items()}
         rows[model] = {(m, k): v for m, values in found.items() for k, v in values.items()}
+    rows["truth"] = {("colourfulness", k): v for k, v in interval(gray.true_colourfulness, level=level, seed=seed).items()}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 # %% ../nbs/09_evaluation.ipynb #09c104

@@ -7,7 +7,7 @@ __all__ = ['LITE0_STAGES', 'GENERATORS', 'LOCAL', 'conv_size', 'transposed_size'
            'PlainUNet', 'init_plain', 'plain_generator', 'trace_shapes', 'sum_stem', 'resnet18_body',
            'thesis_generator', 'SamePadConv2d', 'InvertedResidual', 'Lite0Encoder', 'load_lite0', 'conv_norm_relu',
            'UpBlock', 'CompactUNet', 'TimmEncoder', 'lite0_weights', 'compact_generator', 'build_generator',
-           'save_generator', 'list_weights', 'weights_file', 'load_generator', 'fold_batchnorm']
+           'save_generator', 'list_weights', 'default_weights', 'weights_file', 'load_generator', 'fold_batchnorm']
 
 # %% ../nbs/05_unet.ipynb #7bb0dcd5
 import copy, hashlib, importlib, importlib.util, json
@@ -334,10 +334,14 @@ def _weights_dir(folder=None):
     return Path(folder) if folder else Path(importlib.util.find_spec("colorize_lib").origin).parent/"weights"
 
 def list_weights(folder=None, # folder with an index.json; None: the one inside the library
-                ) -> dict: # name -> {"file": str, "sha256": str, "default": bool}
+                ) -> dict: # name -> {"file": str, "sha256": str, "default": bool, "dials": what `Colorizer` does with the answer}
     "The shipped weights."
     index = _weights_dir(folder)/"index.json"
     return json.loads(index.read_text()) if index.is_file() else {}
+
+def default_weights(folder=None) -> str: # a name in `list_weights`
+    "The shipped weights that are used when nobody names others."
+    return next((name for name,w in list_weights(folder).items() if w.get("default")), "default")
 
 # %% ../nbs/05_unet.ipynb #779ab3b7
 def weights_file(name_or_path=None, # a shipped name, else a file; None: the default of the shipped ones
@@ -345,7 +349,7 @@ def weights_file(name_or_path=None, # a shipped name, else a file; None: the def
                 ) -> Path: # an existing file, its sha256 checked if it is a shipped one
     "Where the weights are."
     known = list_weights(folder)
-    if name_or_path is None: name_or_path = next((n for n,w in known.items() if w.get("default")), "default")
+    if name_or_path is None: name_or_path = default_weights(folder)
     if name_or_path not in known:
         if Path(name_or_path).is_file(): return Path(name_or_path)
         raise ValueError(f"{name_or_path}: neither a file nor one of the shipped weights ({', '.join(known) or 'none'})")
