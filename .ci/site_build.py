@@ -120,7 +120,7 @@ def readme(notebook, figures):
         text = source(cell)
         if cell["cell_type"] == "markdown":
             if not parts: text = re.sub(r"\n- \w[\w-]*:.*", "", text)  # front matter
-            text = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](nbs/\1", text)
+            text = re.sub(r"\]\((\d\d[a-z]?_\w+\.ipynb)", r"](nbs/\1", text)
             text = re.sub(r'^:::+ *\{\.callout-\w+(?: title="([^"]*)")?.*?\}\n(.*?)^:::+ *$', as_quote, text, flags=re.M | re.S)
             parts.append(text.strip())
         elif not re.match(r"#\|\s*(hide|default_exp)\b", text) and "parameters" not in cell["metadata"].get("tags", []):

@@ -217,7 +217,7 @@ def frechet_alexnet(
     axes = np.linalg.svd(real - centre, full_matrices=False)[2][:dims]
     return frechet(*moments((real - centre) @ axes.T), *moments((fake - centre) @ axes.T))
 
-# %% ../nbs/09_evaluation.ipynb #09c086
+# %% ../nbs/09_evaluation.ipynb #09c087
 def mean_ratio(ones, others, axis=-1):  # arrays (..., n)
     "Ratio of two means"
     return ones.mean(axis)/others.mean(axis)
@@ -239,7 +239,7 @@ def interval(
                                 confidence_level=level, random_state=seed).confidence_interval
     return dict(mean=value, low=float(found.low), high=float(found.high))
 
-# %% ../nbs/09_evaluation.ipynb #09c094
+# %% ../nbs/09_evaluation.ipynb #09c095
 def measure(
     pred: np.ndarray,  # (H, W, 3) uint8 sRGB, the answer
     true: np.ndarray,  # (H, W, 3) uint8 sRGB, the photo
@@ -261,7 +261,7 @@ def read_truths(
         except ValueError as error: problems.append(str(error) if isinstance(error, PhotoError) else f"{name}: {error}")
     return truths, problems
 
-# %% ../nbs/09_evaluation.ipynb #09c095
+# %% ../nbs/09_evaluation.ipynb #09c096
 def ask(
     colorizer,           # function from a gray PIL image to a PIL image of the same size
     gray: Image.Image,   # mode L
@@ -272,7 +272,7 @@ def ask(
     if answer.size != gray.size: raise ValueError(f"{title} answered with {answer.size} pixels, not {gray.size}")
     return np.asarray(answer)
 
-# %% ../nbs/09_evaluation.ipynb #09c096
+# %% ../nbs/09_evaluation.ipynb #09c097
 def evaluate(
     colorizers: dict,     # title -> function from a gray PIL image to a PIL image in colour, such as an `inference.Colorizer`
     photos,               # what `read_truths` takes
@@ -293,7 +293,7 @@ def evaluate(
         rows += [dict(photo=name, model=title, **measure(pred, true), lpips=float(d)) for (title, pred), d in zip(preds.items(), distances)]
     return pd.DataFrame(rows)
 
-# %% ../nbs/09_evaluation.ipynb #09c103
+# %% ../nbs/09_evaluation.ipynb #09c104
 SHOWN = {"l1": ("L1 ↓", ".4f"), "l1/gray": ("L1 / gray ↓", ".3f"), "ciede2000": ("CIEDE2000 ↓", ".2f"), "ciede2000/gray": ("CIEDE2000 / gray ↓", ".3f"),
          "lpips": ("LPIPS ↓", ".3f"), "lpips/gray": ("LPIPS / gray ↓", ".3f"), "psnr": ("PSNR, dB ↑", ".2f"), "ssim": ("SSIM ↑", ".3f"),
          "colourfulness": ("colourfulness", ".1f"), "gap": ("colourfulness gap → 0", "+.0%"), "cast": ("cast", ".1f")}  # measure -> title, format
@@ -315,7 +315,7 @@ def summary(
     rows["truth"] = {("colourfulness", k): v for k, v in interval(gray.true_colourfulness, level=level, seed=seed).items()}
     return pd.DataFrame.from_dict(rows, orient="index")
 
-# %% ../nbs/09_evaluation.ipynb #09c104
+# %% ../nbs/09_evaluation.ipynb #09c105
 def written(
     table: pd.DataFrame,  # from `summary`
     between: str = " ",   # what stands between a mean and its interval
@@ -327,7 +327,7 @@ def written(
         return f"{mean:{form}}" + ("" if np.isnan(low) else f"{between}({low:{form}} to {high:{form}})")
     return pd.DataFrame({model: {title: cell(row[m], form) for m, (title, form) in SHOWN.items()} for model, row in table.iterrows()})
 
-# %% ../nbs/09_evaluation.ipynb #09c112
+# %% ../nbs/09_evaluation.ipynb #09c113
 def difference(
     frame: pd.DataFrame,  # from `evaluate`
     one: str, other: str, # two models in it
@@ -341,7 +341,7 @@ def difference(
     gaps = (values[one] - values[other]).dropna()
     return dict(**interval(gaps, level=level, seed=seed), lower=float((gaps < 0).mean()), photos=len(gaps))
 
-# %% ../nbs/09_evaluation.ipynb #09c120
+# %% ../nbs/09_evaluation.ipynb #09c121
 def photo_strip(
     photo,            # what `read_truth` takes
     colorizers: dict, # title -> function from a gray PIL image to a PIL image
@@ -361,7 +361,7 @@ def as_data(
     image.save(buffer, "JPEG", quality=88, subsampling=0)  # full chroma: colours are what the page is about
     return "data:image/jpeg;base64," + b64encode(buffer.getvalue()).decode()
 
-# %% ../nbs/09_evaluation.ipynb #09c121
+# %% ../nbs/09_evaluation.ipynb #09c122
 STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;display:block;overflow-x:auto}th,td{padding:.3rem .8rem;text-align:left;border-bottom:1px solid #ddd}
 .strip{display:flex;gap:.6rem;overflow-x:auto;margin-bottom:1.5rem}figure{margin:0}img{display:block}figcaption{font-size:.8rem}"""
@@ -379,7 +379,7 @@ def figures(
                 f"<figcaption>{html.escape(title)}{numbers}</figcaption></figure>")
     return f"<h2>{html.escape(name)}</h2>\n<div class=strip>{''.join(figure(*item) for item in pictures.items())}</div>\n"
 
-# %% ../nbs/09_evaluation.ipynb #09c122
+# %% ../nbs/09_evaluation.ipynb #09c123
 def report_html(
     frame: pd.DataFrame,  # from `evaluate`
     strips,               # (name of a photo, `photo_strip`) pairs; they may come one by one, so that memory holds only one
