@@ -25,7 +25,7 @@ from .data import progress
 from .losses import discriminator_loss, generator_loss
 from .patchgan import PatchGAN
 from .training import EMA, l1_loss
-from .unet import Lite0Encoder, lite0_weights, load_generator, load_lite0, save_generator
+from .unet import load_generator, save_generator
 
 # %% ../nbs/08_adversarial.ipynb #08012
 @dataclass(frozen=True)
@@ -109,20 +109,19 @@ def g_step(
 
 # %% ../nbs/08_adversarial.ipynb #08072
 class FeatureLoss(nn.Module):
-    "How different two colourings of a photo look to a network that knows things (Johnson et al. 2016)"
-    def __init__(self, encoder: nn.Module | None = None):  # sRGB in [-1, 1], (B, 3, H, W) -> feature maps; None: EfficientNet-Lite0, ImageNet
+    "How different two colourings of a photo look to a network that knows things: LPIPS as a loss (Zhang et al. 2018)"
+    def __init__(self):
         super().__init__()
-        self.encoder = (encoder or load_lite0(Lite0Encoder(c_in=3), lite0_weights())).eval().requires_grad_(False)
+        from colorize_lib.metrics import load_lpips  # with scikit-image behind it
+        self.net = load_lpips()
 
     def train(self, mode=True): return self  # it looks, it does not learn
 
-    def features(self, xb, ab):
-        rgb = lab_to_rgb(torch.cat(denormalize(xb.float(), ab.float()), 1))
-        return [f.float()/(f.float().norm(dim=1, keepdim=True) + 1e-6) for f in self.encoder(2*rgb - 1)]
+    def features(self, xb, ab): return [f.float() for f in self.net.features(lab_to_rgb(torch.cat(denormalize(xb.float(), ab.float()), 1)))]
 
     def forward(self, xb, fake, real):  # L/50-1 (B, 1, H, W) and two ab/110 (B, 2, H, W) -> scalar, 0 for equal colours
         with torch.no_grad(): wanted = self.features(xb, real)
-        return sum(((f - w)**2).sum(1).mean() for f, w in zip(self.features(xb, fake), wanted))
+        return self.net.distance(self.features(xb, fake), wanted).mean()
 
 # %% ../nbs/08_adversarial.ipynb #08033
 class AdversarialStage:

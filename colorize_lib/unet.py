@@ -209,14 +209,14 @@ class Lite0Encoder(nn.Module):
 
 # %% ../nbs/05_unet.ipynb #a98ef2ae
 def load_lite0(encoder:Lite0Encoder, # changed in place
-               source:dict, # state dict that begins with EfficientNet-Lite0's tensors; the stem expects RGB, and is summed for a gray encoder
+               source:dict, # state dict that begins with EfficientNet-Lite0's tensors; the stem expects RGB
               ) -> Lite0Encoder: # the same encoder
     "Copy weights by order, and refuse any tensor whose shape or kind differs."
     target = encoder.state_dict()
     if len(source) < len(target): raise ValueError(f"{len(source)} tensors, need {len(target)}")
     new = {}
     for (key,old),(name,value) in zip(target.items(), source.items()):
-        if key == "stem.0.weight" and value.ndim == 4 and old.shape[1] == 1: value = sum_stem(value)
+        if key == "stem.0.weight" and value.ndim == 4: value = sum_stem(value)
         if value.shape != old.shape or key.split(".")[-1] != name.split(".")[-1]:
             raise ValueError(f"{name} {tuple(value.shape)} does not fit {key} {tuple(old.shape)}")
         new[key] = value
