@@ -111,7 +111,7 @@ def sure(ab: torch.Tensor,     # (2, H, W), from `welsh`
     spread = around((ab - around(ab)).norm(dim=0)[None])[0]
     return spread <= spread.quantile(share)
 
-# %% ../nbs/02_classical.ipynb #02s079
+# %% ../nbs/02_classical.ipynb #02s081
 def retouch(L: torch.Tensor,       # (1, H, W) in [0, 100]
             ab: torch.Tensor,      # (2, h, w), a network's colours; enlarged when smaller than L
             strokes: torch.Tensor, # (2, H, W), colours; only read where marked
@@ -127,7 +127,7 @@ def retouch(L: torch.Tensor,       # (1, H, W) in [0, 100]
     m = ((reached - 0.1)/0.4).clamp(0, 1)
     return torch.lerp(ab, torch.stack(colours)/reached.clamp(min=1e-6), m*m*(3 - 2*m))
 
-# %% ../nbs/02_classical.ipynb #02s089
+# %% ../nbs/02_classical.ipynb #02s091
 def read_strokes(hints,        # path of a picture with transparency, or such a PIL image
                  size: tuple,  # (width, height) of the photo it belongs to
                  shape: tuple, # (H, W) of the grid to work on
@@ -142,7 +142,7 @@ def read_strokes(hints,        # path of a picture with transparency, or such a 
     if alpha is None or alpha.getextrema()[0] == 255: raise core.PhotoError(name, "is opaque everywhere; draw the strokes on a transparent layer and save that layer alone")
     drawn = torch.from_numpy(np.array(alpha) > 127)[None].float()
     if not drawn.any(): raise core.PhotoError(name, "has no strokes")
-    if abs(image.width*size[1]/(image.height*size[0]) - 1) > 0.02 and abs(image.width*size[1] - image.height*size[0]) > 2*max(*image.size, *size):
+    if abs(image.width*size[1]/(image.height*size[0]) - 1) > 0.05:
         raise core.PhotoError(name, f"is {image.width}x{image.height}, another shape than the photo ({size[0]}x{size[1]})")
     small = lambda x: F.adaptive_avg_pool2d(x, shape)
     cover, colours = small(drawn), small(color.photo_to_lab(np.asarray(image))[1:]*drawn)
