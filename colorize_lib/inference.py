@@ -89,16 +89,14 @@ class Colorizer:
     "Gives a photograph of any size plausible colours, and keeps its lightness"
     def __init__(self, model: nn.Module, # maps L/50-1, (B,1,H,W), to ab/110, (B,2,h,w), for sides that are multiples of 32
                  device: str = "auto", size: int = 256, # auto, cpu, cuda or mps; the network looks at about size² pixels
-                 metadata: dict|None = None,  # what is known about the weights
-                 gain: float = 1., knee: float = 0.): # of `bins.chroma_curve`; 1 and 0 change nothing
+                 metadata: dict|None = None, gain: float = 1., knee: float = 0.): # about the weights; for `bins.chroma_curve`, 1 and 0 change nothing
         network_size(1, 1, size) # an impossible size is refused here, not at the first photo
         self.device, self.size, self.metadata, self.gain, self.knee = core.pick_device(device), size, metadata or {}, gain, knee
         with one_thread(): self.model = fast_network(model, self.device)
     @classmethod
     def from_pretrained(cls, name_or_path: str|Path|None = None, device: str = "auto", size: int = 256) -> "Colorizer":
         "A colorizer with weights that ship with the package (by name; None: the best of them), or with those of a .safetensors file"
-        name = name_or_path or unet.default_weights()
-        model, metadata = unet.load_generator(name, "cpu")
+        model, metadata = unet.load_generator(name := name_or_path or unet.default_weights(), "cpu")
         return cls(model, device, size, metadata, **unet.list_weights().get(name, {}).get("dials", {}))
     @torch.inference_mode()
     def predict_ab(self, L: torch.Tensor) -> torch.Tensor:
