@@ -41,7 +41,7 @@ def averaging(L: np.ndarray,      # (H, W) in [0, 100]
     return sparse.diags_array(1/W.sum(axis=1).clip(1e-300)) @ W
 
 # %% ../nbs/02_classical.ipynb #02s025
-def propagate(W: sparse.csr_array,  # (n, n), from `averaging`
+def propagate(W: sparse.csr_array,  # (n, n), from averaging
               marked: np.ndarray,   # (n,) bool: whose values are given
               values: np.ndarray,   # (n, k); only the marked rows are read
               leak: float = 0.,     # how strongly every free pixel is pulled to 0
@@ -102,7 +102,7 @@ def welsh(L: torch.Tensor,       # (1, H, W) in [0, 100]: the photo to colour
     return example[1:, torch.from_numpy(rows), torch.from_numpy(columns)].float()[:, found]
 
 # %% ../nbs/02_classical.ipynb #02s055
-def sure(ab: torch.Tensor,     # (2, H, W), from `welsh`
+def sure(ab: torch.Tensor,     # (2, H, W), from welsh
          share: float = 0.05,  # of the pixels to keep
          size: int = 9,        # side of the window that has to agree, pixels, odd
         ) -> torch.Tensor:     # (H, W) bool
