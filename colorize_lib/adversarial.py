@@ -24,7 +24,7 @@ from .core import atomic_path, get_profile, pick_device, run_manifest, seed_ever
 from .data import progress
 from .losses import discriminator_loss, generator_loss
 from .patchgan import PatchGAN
-from .training import EMA, l1_loss
+from .training import EMA, l1_loss, learning_rate
 from .unet import load_generator, save_generator
 
 # %% ../nbs/08_adversarial.ipynb #08012
@@ -37,7 +37,8 @@ class AdversarialRecipe:
     lam: float = 100.0              # λ: weight of the mean L1 beside the adversarial loss
     loss: str = "bce"               # one of `losses.GAN_LOSSES`
     lr: float = 2e-4                # Adam's learning rate for the generator
-    d_lr: float = 2e-4              # and for the discriminator
+    cosine: bool = False            # the generator's rate: constant, or up for 100 steps and then down to 0
+    d_lr: float = 2e-4              # learning rate of the discriminator, constant
     feature: float = 0.0            # weight of the feature loss; 0: without it, as in the thesis
     betas: tuple = (0.5, 0.999)     # Adam's two momenta, both networks
     receptive: int = 70             # patch of the discriminator, pixels: 1, 16, 70 or 286
@@ -126,9 +127,9 @@ class FeatureLoss(nn.Module):
 # %% ../nbs/08_adversarial.ipynb #08033
 class AdversarialStage:
     "Both networks, their optimizers, the average and the log: everything that a checkpoint has to remember."
-    def __init__(self, generator: nn.Module, recipe: AdversarialRecipe, device: str = "cpu"):
+    def __init__(self, generator: nn.Module, recipe: AdversarialRecipe, device: str = "cpu", total: int = 1):  # total: steps of the whole run
         layout = torch.channels_last if recipe.bf16 else torch.contiguous_format
-        self.recipe, self.device = recipe, device
+        self.recipe, self.device, self.total = recipe, device, total
         self.generator = generator.to(device, memory_format=layout)
         self.discriminator = PatchGAN(recipe.receptive, width=recipe.d_width, spectral=recipe.spectral, norm=not recipe.spectral).to(device, memory_format=layout)
         self.looks = FeatureLoss().to(device, memory_format=layout) if recipe.feature else None
@@ -147,6 +148,7 @@ class AdversarialStage:
             real, fake = both_candidates(yb, pred)
             result = d_step(self.discriminator, self.opt_d, xb, real, fake, r.loss)
             if self.step >= r.critic_steps:
+                for group in self.opt_g.param_groups: group["lr"] = learning_rate(self.step - r.critic_steps, max(1, self.total - r.critic_steps), r)
                 extra = r.feature*self.looks(xb, fake, real) if self.looks else torch.zeros(())
                 result |= g_step(self.discriminator, self.opt_g, xb, yb, pred, fake, r.lam, r.loss, extra)
                 if self.looks: result["feature"] = extra.item()
@@ -218,9 +220,9 @@ def train_gan(
     path, began, device = Path(out_dir), time.time(), pick_device(device)
     seed_everything(recipe.seed)
     generator, _ = load_generator(start)
-    architecture, stage = generator.recipe, AdversarialStage(generator, recipe, device)
-    epoch, batch = restore_stage(stage, path/"checkpoint.pt") if (path/"checkpoint.pt").is_file() else (0, 0)
     loader, total = dls.to(torch.device(device)).train, recipe.epochs*dls.train.n_batches
+    architecture, stage = generator.recipe, AdversarialStage(generator, recipe, device, total)
+    epoch, batch = restore_stage(stage, path/"checkpoint.pt") if (path/"checkpoint.pt").is_file() else (0, 0)
     stops = {max(1, round(total*(i + 1)/recipe.snapshots)) for i in range(recipe.snapshots)}
     facts = dict(training=asdict(recipe), start=str(start))
     for e, b, xb, yb in progress(batches_from(loader, epoch, batch, recipe.epochs), total - stage.step, "Adversarial training"):
