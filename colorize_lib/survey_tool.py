@@ -129,7 +129,7 @@ def survey_page(
     parts = dict(style=_part("survey.css"), script=_part("survey.js"), data=data)
     return re.sub(r"\{\{(\w+)\}\}", lambda slot: parts[slot[1]], _part("survey.html"))
 
-# %% ../nbs/10b_survey_tool.ipynb #10t046
+# %% ../nbs/10b_survey_tool.ipynb #10t047
 def checksum(
     content: dict,  # of an answer file
 ) -> str:           # 8 hexadecimal digits
@@ -143,7 +143,7 @@ def answer_file(
     "The file that the page saves"
     return json.dumps(dict(checksum=checksum(content), content=content), ensure_ascii=False, indent=1) + "\n"
 
-# %% ../nbs/10b_survey_tool.ipynb #10t050
+# %% ../nbs/10b_survey_tool.ipynb #10t051
 def asked(
     key: dict,  # from `make_survey`
     seed: int,  # of one person
@@ -164,7 +164,7 @@ def opened(
     if file.get("checksum") != checksum(content): raise ValueError("is damaged: its content does not fit its checksum")
     return content
 
-# %% ../nbs/10b_survey_tool.ipynb #10t051
+# %% ../nbs/10b_survey_tool.ipynb #10t052
 def _check_list(content: dict, name: str, count: int, allowed):
     "Raise `ValueError` unless the list has `count` values, each None or a whole number in `allowed`"
     values = content.get(name)
@@ -190,7 +190,7 @@ def check_answers(
     if missing and not incomplete: raise ValueError(f"is incomplete: {missing} of {len(order) + len(pairs)} questions are open")
     if content["grades"].count(None) == len(order): raise ValueError("holds no grade")
 
-# %% ../nbs/10b_survey_tool.ipynb #10t054
+# %% ../nbs/10b_survey_tool.ipynb #10t055
 THRESHOLDS = np.array([-1.5, -0.5, 0.5, 1.5])
 
 def feelings(
@@ -216,7 +216,7 @@ def expected_grade(
     from scipy.stats import norm
     return 1 + norm.cdf((np.asarray(quality, float)[:, None] - THRESHOLDS)/np.sqrt(bias**2 + photo**2 + noise**2)).sum(-1)
 
-# %% ../nbs/10b_survey_tool.ipynb #10t058
+# %% ../nbs/10b_survey_tool.ipynb #10t059
 def simulated_answers(
     key: dict,      # from `make_survey`
     n: int,         # people
@@ -238,7 +238,7 @@ def simulated_answers(
                            grades=[int(grades[r][place[i]]) for i in order], grade_ms=times(order), pairs=pairs, choices=choices, choice_ms=times(pairs)))
     return people
 
-# %% ../nbs/10b_survey_tool.ipynb #10t063
+# %% ../nbs/10b_survey_tool.ipynb #10t064
 OWN_FILES = {"key.json", "report.json"}  # they may lie in the same folder
 
 def answer_paths(
@@ -251,7 +251,7 @@ def answer_paths(
         for file in inside: found.setdefault(os.path.realpath(file), file)
     return list(found.values())
 
-# %% ../nbs/10b_survey_tool.ipynb #10t064
+# %% ../nbs/10b_survey_tool.ipynb #10t065
 def _marks(content: dict) -> list:
     "What no two files may share, each with the words for it"
     answers = json.dumps([content[k] for k in ("order", "grades", "grade_ms", "pairs", "choices", "choice_ms")])
@@ -262,7 +262,7 @@ def _why(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError): return "is not text"
     return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
 
-# %% ../nbs/10b_survey_tool.ipynb #10t065
+# %% ../nbs/10b_survey_tool.ipynb #10t066
 def read_answers(
     given: list,  # files and folders
     key: dict,    # from `make_survey`
@@ -282,7 +282,7 @@ def read_answers(
         seen.update((mark, path.name) for _, mark in _marks(content))
     return people, refused
 
-# %% ../nbs/10b_survey_tool.ipynb #10t070
+# %% ../nbs/10b_survey_tool.ipynb #10t071
 def as_tables(
     people: list,  # from `read_answers`
     key: dict,     # from `make_survey`
@@ -301,7 +301,7 @@ def as_tables(
     return (pd.DataFrame(grades, columns=["rater", "photo", "source", "grade", "place", "seconds"]),
             pd.DataFrame(choices, columns=["rater", "photo", "left", "right", "chosen", "place", "seconds"]))
 
-# %% ../nbs/10b_survey_tool.ipynb #10t075
+# %% ../nbs/10b_survey_tool.ipynb #10t076
 def as_cube(
     frame,          # rows with rater, photo and two more columns
     column: str,    # whose values lie along the third axis
@@ -324,7 +324,7 @@ def crossed_bootstrap(
     total = lambda x: np.einsum("npk,np->nk", (w.astype(float) @ x.reshape(R, -1)).reshape(-1, P, K), v)
     with np.errstate(invalid="ignore"): return total(np.nan_to_num(cube))/total(~np.isnan(cube)*1.)
 
-# %% ../nbs/10b_survey_tool.ipynb #10t076
+# %% ../nbs/10b_survey_tool.ipynb #10t077
 def bounds(
     draws: np.ndarray,     # (resamples, K)
     shape: tuple,          # of the cube they come from
@@ -335,7 +335,7 @@ def bounds(
     known = np.where(np.isnan(draws).all(0), 0., draws)  # a source without any answer
     return np.where(np.isnan(draws).all(0), np.nan, np.nanquantile(known, [(1 - level)/2, (1 + level)/2], axis=0))
 
-# %% ../nbs/10b_survey_tool.ipynb #10t077
+# %% ../nbs/10b_survey_tool.ipynb #10t078
 def source_means(
     ratings,              # from `as_tables`
     sources: list,        # in the order of the result
@@ -352,7 +352,7 @@ def source_means(
     named = dict(one=[sources[i] for i in one], other=[sources[i] for i in other])
     return table, pd.DataFrame(dict(named, difference=means[one] - means[other], low=low, high=high))
 
-# %% ../nbs/10b_survey_tool.ipynb #10t094
+# %% ../nbs/10b_survey_tool.ipynb #10t095
 def choice_shares(
     choices,              # from `as_tables`
     sources: list,
@@ -373,7 +373,7 @@ def choice_shares(
         rows.append((source, against, share, low, high, 2*norm.sf(abs(share - 0.5)/spread), len(own)))
     return pd.DataFrame(rows, columns=["source", "against", "share", "low", "high", "p", "choices"])
 
-# %% ../nbs/10b_survey_tool.ipynb #10t099
+# %% ../nbs/10b_survey_tool.ipynb #10t100
 def rater_checks(
     ratings,        # from `as_tables`
     low=("gray", "l1"),       # sources that ought to look worse than "real"
@@ -393,7 +393,7 @@ def rater_checks(
         rows[rater] = dict(grades=len(own), real=means.get("real"), **controls, most_used=most, seconds=seconds, notes=", ".join(notes))
     return pd.DataFrame.from_dict(rows, orient="index")
 
-# %% ../nbs/10b_survey_tool.ipynb #10t104
+# %% ../nbs/10b_survey_tool.ipynb #10t105
 def grade_counts(
     ratings,         # from `as_tables`
     by: str,         # "photo" or "source"
@@ -403,7 +403,7 @@ def grade_counts(
     counts = pd.crosstab(ratings[by], ratings.grade).reindex(columns=range(1, 6), fill_value=0)
     return counts.rename_axis(columns=None)
 
-# %% ../nbs/10b_survey_tool.ipynb #10t105
+# %% ../nbs/10b_survey_tool.ipynb #10t106
 def results(
     people: list,    # from `read_answers`
     key: dict,       # from `make_survey`
@@ -421,7 +421,7 @@ def results(
                 choices=choice_shares(choices, sources, seed=seed), photos=pd.concat(photos, names=["source", "photo"]).reset_index(),
                 people=checks.reset_index(names="rater"), ratings=ratings)
 
-# %% ../nbs/10b_survey_tool.ipynb #10t110
+# %% ../nbs/10b_survey_tool.ipynb #10t111
 def _as_html(table, form: str = "{:.2f}") -> str:
     "A table with rounded numbers and escaped texts; where it is too wide, the keyboard can scroll it"
     return table.to_html(border=0, index=False, escape=True, float_format=form.format, na_rep="–").replace("<table", "<table tabindex=0", 1)
@@ -443,7 +443,7 @@ def _photos_of_source(own, seed: int) -> str:
     pairs = len(counts)*(len(counts) - 1)//2
     return f"{figure}<p>{len(differing_pairs(counts))} of {pairs} pairs of photos differ (Mann and Whitney, Holm, 5 %).</p>{_as_html(table.reset_index())}"
 
-# %% ../nbs/10b_survey_tool.ipynb #10t111
+# %% ../nbs/10b_survey_tool.ipynb #10t112
 def _grades_image(ratings) -> str:
     "How often each grade was given to each source"
     from colorize_lib.survey import plot_grades
@@ -463,7 +463,7 @@ def _refused_text(refused: list) -> str:
     import html
     return "<ul>" + "".join(f"<li>{html.escape(readable(r))}</li>" for r in refused) + "</ul>" if refused else "<p>None.</p>"
 
-# %% ../nbs/10b_survey_tool.ipynb #10t112
+# %% ../nbs/10b_survey_tool.ipynb #10t113
 def report_html(
     found: dict,    # from `results`
     key: dict,      # from `make_survey`
@@ -487,7 +487,7 @@ def report_html(
     return (f"<!doctype html>\n<html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>Which colours look real?</title>\n"
             f"<style>{STYLE}</style>\n<main><h1>Which colours look real?</h1>\n{intro}{body}</main></html>\n")
 
-# %% ../nbs/10b_survey_tool.ipynb #10t113
+# %% ../nbs/10b_survey_tool.ipynb #10t114
 def write_report(
     people: list,    # from `read_answers`
     key: dict,       # from `make_survey`
@@ -504,7 +504,7 @@ def write_report(
         with core.atomic_path(Path(folder)/name) as draft: draft.write_text(text, encoding="utf-8")
     return Path(folder)/"report.html"
 
-# %% ../nbs/10b_survey_tool.ipynb #10t118
+# %% ../nbs/10b_survey_tool.ipynb #10t119
 def named_photos(
     given: list,               # files and folders
     limit: int | None = None,  # at most so many of each folder, evenly spread
@@ -516,7 +516,7 @@ def named_photos(
         for name, file in inside.items(): found[name if name not in found else readable(file)] = file
     return found
 
-# %% ../nbs/10b_survey_tool.ipynb #10t119
+# %% ../nbs/10b_survey_tool.ipynb #10t120
 def build_survey(
     named: dict,      # name -> file
     sources: list,    # "real", "gray", and weights: shipped names or .safetensors files
@@ -535,7 +535,7 @@ def build_survey(
         with core.atomic_path(Path(folder)/file) as draft: draft.write_text(text, encoding="utf-8")
     return key, problems
 
-# %% ../nbs/10b_survey_tool.ipynb #10t120
+# %% ../nbs/10b_survey_tool.ipynb #10t121
 def read_key(path: Path) -> dict:
     "The key of a survey; raises `ValueError` when the file is something else"
     try: key = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -543,7 +543,7 @@ def read_key(path: Path) -> dict:
     if not isinstance(key, dict) or key.get("format") != FORMAT or "groups" not in key: raise ValueError(f"{path} is not the key of a survey")
     return key
 
-# %% ../nbs/10b_survey_tool.ipynb #10t124
+# %% ../nbs/10b_survey_tool.ipynb #10t125
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 @app.callback()
@@ -564,7 +564,7 @@ def main():
     try: app(prog_name="colorize-survey")
     except KeyboardInterrupt: sys.exit(130)
 
-# %% ../nbs/10b_survey_tool.ipynb #10t125
+# %% ../nbs/10b_survey_tool.ipynb #10t126
 def _build(console: Console, photos: list, models: str | None, controls: str, folder: Path, limit: int | None, force: bool, options: dict) -> int:
     "Build and say what was done; returns the exit code"
     if (folder/"key.json").exists() and not force:
@@ -580,7 +580,7 @@ def _build(console: Console, photos: list, models: str | None, controls: str, fo
     say(console, f"{folder/'key.json'}: keep this to yourself")
     return 0
 
-# %% ../nbs/10b_survey_tool.ipynb #10t126
+# %% ../nbs/10b_survey_tool.ipynb #10t127
 @app.command()
 def build(
     photos: Annotated[list[Path], typer.Argument(help="Colour photos, and folders of them (with all folders in them).", show_default=False)],
@@ -598,7 +598,7 @@ def build(
     "Make a survey: one page for people, one key for you."
     _run(_build, photos, models, controls, folder, limit, force, dict(side=side, pairs=pairs, contact=contact, seed=seed, device=device))
 
-# %% ../nbs/10b_survey_tool.ipynb #10t127
+# %% ../nbs/10b_survey_tool.ipynb #10t128
 @app.command()
 def analyse(
     answers: Annotated[list[Path], typer.Argument(help="Files of answers, and folders of them.", show_default=False)],
@@ -619,7 +619,7 @@ def _analyse(console: Console, answers: list, key_file: Path, folder: Path, inco
     else: say(console, f"{write_report(people, key, refused, folder, seed)}: {len(people)} people counted, {len(refused)} files refused")
     return 1 if refused or not people else 0
 
-# %% ../nbs/10b_survey_tool.ipynb #10t132
+# %% ../nbs/10b_survey_tool.ipynb #10t133
 def rating_widget(
     pictures: dict,  # name -> PIL image; the names are not shown
     seed: int = 42,  # of the order
