@@ -27,7 +27,7 @@ class Claim:
     section: str        # of the thesis
     quote: str          # the thesis's own words
     english: str        # what they say
-    status: str         # one of `STATUSES`
+    status: str         # a key of STATUSES
     notebook: str       # chapter that derives it, without suffix
     cell: str           # there: a cell's stored id, or a figure's label
     claims: object = None   # the thesis's value, or a bound such as "> 0"
@@ -166,7 +166,7 @@ def parameters(
 # %% ../nbs/14_ledger.ipynb #14l035
 def agrees(
     claimed,                # number, text, bool or a list of these; "> 0" and "< 0.5" are bounds
-    computed,               # what `compute` returned
+    computed,               # what came out
     tolerance: float = 0.,  # largest difference of two numbers
 ) -> bool:
     "Whether a computed value is the claimed one"
@@ -182,7 +182,7 @@ def agrees(
 
 # %% ../nbs/14_ledger.ipynb #14l037
 def check(
-    claims: dict,  # as from `load_claims`, or some of them
+    claims: dict,  # id -> Claim, all or some
 ) -> list:         # a dict for each: claim, computed, holds (None: could not be checked here), seconds
     "Compute all claims and see whether each status is true; an error in a claim's code does not hide the others"
     rows = []
@@ -230,27 +230,28 @@ def shown(value) -> str:
     if value is None: return "–"
     if isinstance(value, bool): return "yes" if value else "no"
     if isinstance(value, list): return ", ".join(shown(v) for v in value)
-    if isinstance(value, float): return f"{0. if abs(value) < 5e-7 else value:.4g}"
+    if isinstance(value, float): return f"{0. if abs(value) < 5e-6 else value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 def _row(row: dict) -> str:
     c, safe = row["claim"], lambda text: html.escape(str(text))
-    how = f"<details><summary>how</summary><pre><code>{safe(c.compute)}</code></pre></details>" if c.compute else ""
+    why = f'<div class="why">{safe(c.because)}</div>' if c.because else ""
+    how = f"<details><summary>how it is computed</summary><pre><code>{safe(c.compute)}</code></pre></details>" if c.compute else ""
     doubt = "" if row["holds"] is not False else " <strong>does not hold</strong>"
-    return (f'<tr id="{c.id}" data-status="{c.status}"><td><code>{c.id}</code></td><td>{safe(c.section)}</td>'
-            f'<td><span lang="vi">{safe(c.quote)}</span><br><span>{safe(c.english)}</span></td><td>{safe(shown(c.claims))}</td><td>{safe(shown(row["computed"]))}{how}</td>'
-            f'<td>{STATUSES[c.status]}&nbsp;{c.status}{doubt}</td><td>{safe(c.because)} <a href="{link(c)}">{c.notebook.replace("_", " ", 1).replace("_", "-")}</a></td></tr>')
+    return (f'<tr id="{c.id}" data-status="{c.status}"><td>{c.id}</td><td>{safe(c.section)}</td><td><span lang="vi">{safe(c.quote)}</span><br>{safe(c.english)}{why}{how}</td>'
+            f'<td>{safe(shown(c.claims))}</td><td>{safe(shown(row["computed"]))}</td><td>{STATUSES[c.status]}&nbsp;{c.status}{doubt}<br>'
+            f'<a href="{link(c)}">{c.notebook.replace("_", " ", 1).replace("_", "-")}</a></td></tr>')
 
 # %% ../nbs/14_ledger.ipynb #14l054
 _STYLE = """<style>
-#ledger { border-collapse: collapse; width: 100%; font-size: .82em; line-height: 1.35; }
-#ledger th, #ledger td { border-bottom: 1px solid #d0d7de; padding: .4em .5em; text-align: left; vertical-align: top; overflow-wrap: anywhere; }
-#ledger td:nth-child(n+4):nth-child(-n+5) { min-width: 6em; } #ledger td:nth-child(6) { min-width: 7.5em; }
-#ledger td:nth-child(3) { min-width: 14em; } #ledger [lang=vi] { color: #57606a; }
+#ledger { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 46em; font-size: .82em; line-height: 1.35; }
+#ledger th, #ledger td { border-bottom: 1px solid #d0d7de; padding: .4em .5em; text-align: left; vertical-align: top; overflow-wrap: break-word; }
+#ledger th:nth-child(1) { width: 16%; } #ledger th:nth-child(2) { width: 11%; } #ledger th:nth-child(3) { width: 33%; } #ledger th:nth-child(6) { width: 16%; }
+#ledger [lang=vi] { color: #57606a; } #ledger .why { margin-top: .3em; font-style: italic; }
 #ledger tr[data-status=differs] { background: #fff4ec; } #ledger tr:target { outline: 2px solid #0969da; }
 #ledger thead button { font: inherit; font-weight: bold; border: 0; padding: 0; background: none; color: inherit; cursor: pointer; text-align: left; }
 #ledger thead th[aria-sort=ascending] button::after { content: " \\2191"; } #ledger thead th[aria-sort=descending] button::after { content: " \\2193"; }
-#ledger pre { white-space: pre-wrap; max-width: 22em; font-size: .9em; margin: .3em 0; } #ledger code { overflow-wrap: anywhere; }
+#ledger pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9em; margin: .3em 0; }
 #ledger-tools label { margin-right: 1em; } #ledger-tools { margin: .8em 0; } .ledger-scroll { overflow-x: auto; }
 </style>"""
 
@@ -281,10 +282,10 @@ _SCRIPT = """<script>
 
 # %% ../nbs/14_ledger.ipynb #14l055
 def table(
-    rows: list,  # as from `check`
+    rows: list,  # one dict a claim, from check
 ) -> Page:       # for the last line of a cell
     "All claims as one table: static HTML that a script makes sortable"
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("claim", "section", "the thesis says", "its value", "ours", "status", "why, and where"))
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("claim", "section", "the thesis says", "its value", "ours", "status, chapter"))
     options = "".join(f'<option value="{status}">{mark} {status}</option>' for status, mark in STATUSES.items())
     tools = ('<div id="ledger-tools" hidden><label>Status <select><option value="">all</option>' + options + '</select></label>'
              '<label>Words <input type="search" size="18"></label><span role="status"></span></div>')
