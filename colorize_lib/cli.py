@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = ['WRITABLE', 'MARK', 'SOFTWARE', 'NOTE', 'app', 'trainer', 'default_target', 'has_note', 'is_own_output', 'Job',
            'UsageError', 'is_folder_target', 'pairs', 'plan', 'marked_exif', 'colorize_file', 'readable', 'say',
-           'reason', 'Tally', 'bar', 'run', 'colorize', 'work', 'main', 'train', 'start_training', 'train_main']
+           'reason', 'Tally', 'bar', 'run', 'check_hints', 'colorize', 'work', 'main', 'train', 'start_training',
+           'train_main']
 
 # %% ../nbs/13_command_line.ipynb #fea118af
 import os, sys, warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional
 import typer
@@ -176,6 +178,12 @@ def run(jobs: list[Job], colorizer, console: Console, tally: Tally) -> Tally:
                 say(console, reason(job.source, error))
     return tally
 
+# %% ../nbs/13_command_line.ipynb #13h03
+def check_hints(hints: Path, inputs: list[Path], jobs: list[Job]) -> None:
+    "Raise `UsageError` unless the strokes in `hints` are for one photo, and will still be there afterwards"
+    if len(inputs) > 1 or os.path.isdir(inputs[0]): raise UsageError(f"{hints} holds strokes for one photo: name that photo alone")
+    if any(os.path.realpath(job.target) == os.path.realpath(hints) for job in jobs): raise UsageError(f"{hints} holds the strokes: it would be lost")
+
 # %% ../nbs/13_command_line.ipynb #62b3cc5c
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -191,12 +199,13 @@ def colorize(
     output: Annotated[Optional[Path], typer.Option("-o", "--output", help="File or folder for the results. Default: beside each photo, as NAME_color.", show_default=False)] = None,
     model: Annotated[Optional[str], typer.Option(help="Name of weights that ship with the package, or a .safetensors file. Default: the best of them.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    hints: Annotated[Optional[Path], typer.Option(help="Coloured strokes on a transparent picture of the photo's shape; they correct the colours of one photo.", show_default=False)] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist already.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
 ):
     "Give gray photographs plausible colours, at their full size. Colours are predicted, not recorded."
     console, tally = Console(stderr=True, force_jupyter=False), Tally()
-    try: code = work(console, tally, photos, output, model, device, force)
+    try: code = work(console, tally, photos, output, model, device, force, hints)
     except (ValueError, OSError) as error:
         say(console, f"colorize: {error}")
         code = 2
@@ -206,14 +215,17 @@ def colorize(
     raise typer.Exit(code)
 
 # %% ../nbs/13_command_line.ipynb #92aca2d8
-def work(console: Console, tally: Tally, photos: list[Path], output: Path|None, model: str|None, device: str, force: bool) -> int:
+def work(console: Console, tally: Tally, photos: list[Path], output: Path|None, model: str|None, device: str, force: bool,
+         hints: Path|None = None) -> int:
     "Plan, load the network if there is a job for it, run; returns the exit code. Raises `ValueError` for what cannot be meant"
     jobs = plan(photos, output, force)
+    if hints: check_hints(hints, photos, jobs)
     todo = [job for job in jobs if not (job.problem or job.skip)]
     colorizer = None
     if todo:
         from colorize_lib.inference import Colorizer # takes a second or two
         colorizer = Colorizer.from_pretrained(model, device)
+        if hints: colorizer = partial(colorizer, hints=hints)
     run(jobs, colorizer, console, tally)
     if len(jobs) == 1: # one photo: say where it is, or why not
         job = jobs[0]

@@ -295,6 +295,38 @@ def test_usage_errors(tmp_path, weights, monkeypatch):
     assert code == 1 and ".txt" in told
 
 
+def test_hints(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo = gray_photo(300, 200)
+    photo.save("a.png"); photo.save("b.png"); photo.save("opaque.png")
+    layer = Image.new("RGBA", (600, 400)) # twice the photo's size: it is resized
+    layer.save("empty.png")
+    layer.paste((100, 115, 140, 255), (20, 20, 580, 30))
+    layer.save("strokes.png")
+    layer.transpose(Image.Transpose.ROTATE_90).save("turned.png")
+    run = lambda *args: colorize(*args, "--model", weights)
+
+    code, told = run("a.png", "-o", "plain.png")
+    assert code == 0
+    code, told = run("a.png", "-o", "hinted.png", "--hints", "strokes.png")
+    assert code == 0 and "1 colorized" in told, told
+    hinted = color.photo_to_lab(np.asarray(core.read_photo("hinted.png").image))
+    want = color.photo_to_lab(np.full((1, 1, 3), (100, 115, 140), np.uint8))[1:].flatten()
+    assert (hinted[1:, 10:14, 20:280].mean((1, 2)) - want).norm() < 2
+    assert lightness_gap(Image.open("hinted.png"), photo) < .5
+    assert Image.open("hinted.png").getexif()[0x0131] == cli.NOTE
+
+    strokes = Path("strokes.png").read_bytes()
+    for hints, word in (("opaque.png", "opaque"), ("empty.png", "no strokes"), ("turned.png", "another shape"), ("gone.png", "no such file")):
+        code, told = run("a.png", "-o", "no.png", "--hints", hints)
+        assert code == 1 and f"{hints}: " in told and word in told and not Path("no.png").exists(), told
+    Path("folder").mkdir()
+    for args in (("a.png", "b.png"), ("folder",), ("a.png", "-o", "strokes.png", "--force")):
+        code, told = run(*args, "--hints", "strokes.png")
+        assert code == 2 and "strokes.png" in told and "Traceback" not in told, told
+    assert Path("strokes.png").read_bytes() == strokes and not Path("a_color.png").exists()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_folder_that_cannot_be_written(tmp_path, weights):
     folder = tmp_path/"in"

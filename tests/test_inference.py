@@ -127,6 +127,33 @@ def test_a_file_gives_the_network_back(untrained, tmp_path):
     assert loaded.metadata["note"] == "test"
 
 
+def stroke(size, box, colour):
+    layer = Image.new("RGBA", size)
+    layer.paste((*colour, 255), box)
+    return layer
+
+
+@pytest.mark.parametrize("colour", [(40, 90, 200), (128, 128, 128), (200, 60, 60)])
+def test_a_stroke_fills_its_side_of_an_edge_and_no_more(colour):
+    gray = np.full((200, 300), 70, np.uint8)
+    gray[:, 150:] = 170
+    colorizer = inference.Colorizer(Paint(15, 20), "cpu")
+    auto, touched = (color.photo_to_lab(np.asarray(colorizer(gray, hints=hints))) for hints in (None, stroke((300, 200), (20, 90, 130, 96), colour)))
+    want = color.map_to_gamut(auto[:1], color.photo_to_lab(np.full((1, 1, 3), colour, np.uint8))[1:].expand(2, 200, 300))
+    assert (touched[1:] - want)[:, 70:116, 20:145].norm(dim=0).max() < 3, "its own side"
+    assert (touched[1:] - auto[1:])[:, :, 155:].norm(dim=0).max() < 1, "the other side"
+    assert (touched[0] - auto[0]).abs().mean() < .5
+
+
+def test_hints_work_at_every_size():
+    colorizer = inference.Colorizer(Paint(15, 20), "cpu")
+    for w, h in ((2, 1), (31, 33), (640, 427), (2400, 1600)):
+        hints = stroke((w, h), (0, 0, max(1, w//10), max(1, h//10)), (128, 128, 128))
+        result = colorizer(np.full((h, w), 128, np.uint8), hints=hints)
+        assert result.size == (w, h)
+        assert color.photo_to_lab(np.asarray(result))[1:, 0, 0].norm() < 2
+
+
 @pytest.mark.skipif("l1" not in unet.list_weights(), reason="no trained weights here")
 def test_trained_weights_give_colour():
     photo = core.sample_photos()["coffee"]
