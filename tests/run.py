@@ -23,7 +23,7 @@ def numbered(): return [nb for nb in notebooks() if nb.name[:2].isdigit()]
 
 class Tally:
     "Counts checks and says each one's result as it comes"
-    def __init__(self): self.passed = self.failed = 0
+    def __init__(self): self.passed, self.failed, self.skipped = 0, 0, []  # skipped: the reason of each
     def add(self, name, ok, why="", seconds=None):
         self.passed, self.failed = self.passed + bool(ok), self.failed + (not ok)
         say(f"  {'ok    ' if ok else 'FAILED'} {name}" + (f" ({seconds:.0f} s)" if seconds else ""))
@@ -62,9 +62,10 @@ def run_pytest(tally, tmp):
     report = tmp/"pytest.xml"
     run = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "tests"], cwd=ROOT)
     suites = list(ET.parse(report).iter("testsuite")) if report.exists() else []
-    total, bad, skipped = (sum(int(s.get(k, 0)) for s in suites for k in keys) for keys in (["tests"], ["failures", "errors"], ["skipped"]))
+    total, bad = (sum(int(s.get(k, 0)) for s in suites for k in keys) for keys in (["tests"], ["failures", "errors"]))
+    skipped = [s.get("message", "") for suite in suites for s in suite.iter("skipped")]
     if run.returncode and not bad: bad, total = 1, total + 1  # pytest itself stumbled, or found no test
-    tally.passed, tally.failed = tally.passed + total - bad - skipped, tally.failed + bad
+    tally.passed, tally.failed, tally.skipped = tally.passed + total - bad - len(skipped), tally.failed + bad, tally.skipped + skipped
 
 def installed_place(tally, tmp):
     "Build the wheel and install it where nothing of the clone can be seen; the heavy packages are shared with .venv"
@@ -108,6 +109,7 @@ def test():
         venv = installed_place(tally, tmp)
         if venv: tally.each(in_empty_folder(tmp, venv), numbered())
     say(f"took {time.time() - start:.0f} s")
+    for reason in sorted(set(tally.skipped)): say(f"skipped {tally.skipped.count(reason)}: {reason}")
     say(f"{tally.passed} passed, {tally.failed} failed")
     return tally.failed == 0 and tally.passed > 0
 
