@@ -62,7 +62,7 @@ def load_survey(
 
 # %% ../nbs/10_survey.ipynb #10s019
 def mean_scores(
-    counts: pd.DataFrame,  # from `load_survey`
+    counts: pd.DataFrame,  # from load_survey
 ) -> pd.Series:            # from 1 to 5; index: photo
     "The mean grade of each photo (thesis table 4.2)"
     return (check_counts(counts) @ np.array(GRADES)/counts.sum(axis=1)).rename("mean")
@@ -72,7 +72,7 @@ COLOURS = dict(zip(GRADES, ("#e66101", "#fdb863", "#d9d9d9", "#b2abd2", "#5e3c99
 WORDS = {1: "1 rất giả (very fake)", 2: "2", 3: "3", 4: "4", 5: "5 rất thật (very real)"}
 
 def plot_grades(
-    counts: pd.DataFrame,  # from `load_survey`
+    counts: pd.DataFrame,  # from load_survey
 ) -> Figure:
     "Votes in per cent, one row a photo, best mean on top; the middle of grade 3 is the zero line"
     means = mean_scores(counts).sort_values(ascending=False, kind="stable")[::-1]  # the first bar is drawn at the bottom
@@ -93,7 +93,7 @@ def plot_grades(
 
 # %% ../nbs/10_survey.ipynb #10s040
 def resampled_means(
-    counts: pd.DataFrame,  # from `load_survey`
+    counts: pd.DataFrame,  # from load_survey
     people: bool = True,   # draw the votes of each photo again
     photos: bool = False,  # draw the photos again
     draws: int = 5000,     # how many surveys to draw
@@ -112,7 +112,7 @@ def _ends(values, level):  # values: (draws, ...)
 
 # %% ../nbs/10_survey.ipynb #10s041
 def score_table(
-    counts: pd.DataFrame,  # from `load_survey`
+    counts: pd.DataFrame,  # from load_survey
     level: float = 0.95,   # of the intervals
     seed: int = 42,
 ) -> pd.DataFrame:         # index: photo, best first; n, mean, low, high (over people), rank (1 is best, equal means share it)
@@ -124,7 +124,7 @@ def score_table(
 
 # %% ../nbs/10_survey.ipynb #10s043
 def vote_variance(
-    counts: pd.DataFrame,  # from `load_survey`
+    counts: pd.DataFrame,  # from load_survey
 ) -> pd.Series:            # index: photo; NaN for a photo with one vote
     "The variance of the votes of each photo, s² of the standard error"
     squared = (np.array(GRADES) - mean_scores(counts).to_numpy()[:, None])**2
@@ -133,7 +133,7 @@ def vote_variance(
 
 # %% ../nbs/10_survey.ipynb #10s051
 def overall(
-    counts: pd.DataFrame,  # from `load_survey`
+    counts: pd.DataFrame,  # from load_survey
     level: float = 0.95,   # of the intervals
     seed: int = 42,
 ) -> dict:                 # mean; people, photos, both: (low, high), NaN when there is no second vote or photo to learn from
@@ -147,8 +147,8 @@ def overall(
 
 # %% ../nbs/10_survey.ipynb #10s059
 def plot_means(
-    table: pd.DataFrame,  # from `score_table`
-    overall: dict,        # from `overall`
+    table: pd.DataFrame,  # from score_table
+    overall: dict,        # from overall
 ) -> Figure:
     "Scores with their intervals, best on top, and the overall mean with its two intervals"
     table = table[::-1]
@@ -171,12 +171,13 @@ def _votes(row) -> np.ndarray:  # (n,) grades in rising order
     return np.repeat(GRADES, row)
 
 def differing_pairs(
-    counts: pd.DataFrame,  # from `load_survey`
+    counts: pd.DataFrame,  # from load_survey
     level: float = 0.05,   # chance of even one false pair; 1 gives all pairs
 ) -> pd.DataFrame:         # photo_a (the better mean), photo_b, difference of the means, p, p_holm; surest first
     "Pairs of photos whose votes differ (Mann and Whitney 1947, Holm 1979), as if different people had graded each photo"
     means = mean_scores(counts).sort_values(ascending=False, kind="stable")
-    rows = [(a, b, means[a] - means[b], stats.mannwhitneyu(_votes(counts.loc[a]), _votes(counts.loc[b]), method="asymptotic").pvalue)
+    votes = {photo: _votes(row) for photo, row in zip(counts.index, counts.to_numpy())}
+    rows = [(a, b, means[a] - means[b], stats.mannwhitneyu(votes[a], votes[b], method="asymptotic").pvalue)
             for a, b in itertools.combinations(means.index, 2)]
     pairs = pd.DataFrame(rows, columns=["photo_a", "photo_b", "difference", "p"]).assign(p_holm=np.nan)
     if rows:
@@ -210,7 +211,7 @@ def agreement(
 
 # %% ../nbs/10_survey.ipynb #10s087
 def variances(
-    counts: pd.DataFrame,  # from `load_survey`
+    counts: pd.DataFrame,  # from load_survey
 ) -> dict:                 # photo: of the photos' true scores; vote: of the votes within a photo; icc: photo/(photo + vote)
     "What a vote's variance is made of (one-way analysis of variance); raises `ValueError` when it cannot be told"
     means, n = mean_scores(counts), counts.sum(axis=1)
@@ -224,7 +225,7 @@ def variances(
 
 # %% ../nbs/10_survey.ipynb #10s095
 def pairings(
-    counts: pd.DataFrame,  # from `load_survey`; the same number of votes for each photo
+    counts: pd.DataFrame,  # from load_survey; the same number of votes for each photo
     sweeps: int = 20,      # rounds of rearrangement for "balanced"
     seed: int = 42,
 ) -> dict:                 # "alike", "random", "balanced": arrays (people, photos) of grades
@@ -259,7 +260,7 @@ def grade_shares(
 
 # %% ../nbs/10_survey.ipynb #10s106
 def ordinal_model(
-    counts: pd.DataFrame,  # from `load_survey`
+    counts: pd.DataFrame,  # from load_survey
     level: float = 0.95,   # of the intervals
 ) -> tuple:                # qualities: DataFrame (quality, low, high; mean quality 0); thresholds: Series
     "Latent qualities and thresholds of a proportional odds model (McCullagh 1980, by statsmodels); raises `ValueError`"
@@ -292,7 +293,7 @@ def power(
     gain: float = 0.2,     # difference of the models' overall means
     shared: float = 0.0,   # correlation of their scores over photos: 0 for different photos
     level: float = 0.05,   # of the test, two-sided
-) -> float:                # from `level` to 1
+) -> float:                # from level to 1
     "The chance that a t-test over photos finds the difference; votes are taken as independent"
     from statsmodels.stats.power import TTestPower  # here, like the other parts of statsmodels: they load slowly
     if photos < 2: raise ValueError(f"a t-test needs at least 2 photos, not {photos}")
@@ -302,13 +303,13 @@ def power(
 def photos_needed(counts: pd.DataFrame, people: int, gain: float = 0.2, shared: float = 0.0, level: float = 0.05,
                   wanted: float = 0.8,  # power
 ) -> int:
-    "The number of photos from which `power` is at least `wanted`; the other parameters are those of `power`"
+    "The number of photos from which `power` is at least `wanted`; the other parameters are as there"
     from statsmodels.stats.power import TTestPower
     return int(np.ceil(TTestPower().solve_power(_effect(counts, people, gain, shared), power=wanted, alpha=level)))
 
 # %% ../nbs/10_survey.ipynb #10s123
 def simulated_power(
-    counts: pd.DataFrame, photos: int, people: int, gain: float = 0.2, shared: float = 0.0, level: float = 0.05,  # as in `power`
+    counts: pd.DataFrame, photos: int, people: int, gain: float = 0.2, shared: float = 0.0, level: float = 0.05,  # as in power
     repeats: int = 500,  # surveys to play
     seed: int = 42,
 ) -> float:              # share of the surveys whose t-test finds a difference
