@@ -40,7 +40,7 @@ def mulberry32(
 
 def shuffled(
     items,  # anything with an end
-    draw,   # from `mulberry32`
+    draw,   # from mulberry32
 ) -> list:
     "The items in random order (Fisher and Yates)"
     items = list(items)
@@ -52,7 +52,7 @@ def shuffled(
 # %% ../nbs/10b_survey_tool.ipynb #10t020
 def rating_order(
     groups: list,  # one list of picture ids a photo, all of one length; at least two photos
-    draw,          # from `mulberry32`
+    draw,          # from mulberry32
 ) -> list:         # all ids; never two of one group side by side
     "The pictures of the first part in one person's order"
     versions, order, last = [shuffled(ids, draw) for ids in groups], [], None
@@ -66,8 +66,8 @@ def rating_order(
     return order
 
 def pair_list(
-    groups: list,  # as in `rating_order`
-    draw,          # from `mulberry32`
+    groups: list,  # as in rating_order
+    draw,          # from mulberry32
 ) -> list:         # one [left, right] a photo
     "The pairs of the second part in one person's order"
     return [shuffled(groups[p], draw)[:2] for p in shuffled(range(len(groups)), draw)]
@@ -84,7 +84,7 @@ def encoded(
 def photo_versions(
     photo,             # file, PIL image or uint8 array: a colour photo
     colorizers: dict,  # source -> function from a gray PIL image to a PIL image
-    sources: list,     # "real", "gray", or names in `colorizers`
+    sources: list,     # "real", "gray", or names in colorizers
     side: int = 640,   # longest side, pixels
 ) -> dict:             # source -> data: address
     "One photo from every source, alike in all but the colours"
@@ -122,7 +122,7 @@ def _part(name: str) -> str:
     return (files("colorize_lib")/"pages"/name).read_text(encoding="utf-8")
 
 def survey_page(
-    page: dict,  # the first result of `make_survey`
+    page: dict,  # the first result of make_survey
 ) -> str:        # HTML, complete in itself
     "The whole survey as one page"
     data = json.dumps({**page, "text": json.loads(_part("survey_text.json"))}, ensure_ascii=False).replace("<", "\\u003c")
@@ -145,7 +145,7 @@ def answer_file(
 
 # %% ../nbs/10b_survey_tool.ipynb #10t051
 def asked(
-    key: dict,  # from `make_survey`
+    key: dict,  # from make_survey
     seed: int,  # of one person
 ) -> tuple:     # picture ids in order, pairs of ids in order
     "What the page asks a person with this seed"
@@ -173,8 +173,8 @@ def _check_list(content: dict, name: str, count: int, allowed):
         if v is not None and not (type(v) is int and v in allowed): raise ValueError(f"has an impossible value among its {name}: {str(v)[:20]} at place {i}")
 
 def check_answers(
-    content: dict,             # from `opened`
-    key: dict,                 # from `make_survey`
+    content: dict,             # from opened
+    key: dict,                 # from make_survey
     incomplete: bool = False,  # accept files with open questions
 ) -> None:
     "Raise `ValueError` with the reason why these answers cannot be counted"
@@ -201,7 +201,7 @@ def feelings(
     noise: float = 0.8,   # of the moment
     rng=None,             # NumPy generator
 ) -> tuple:               # grades (R, P, S) from 1 to 5; appeal (R, P, S), for choices
-    "Simulated raters by @eq-latent"
+    "Simulated raters: the quality, luck with a photo, a person's generosity, the moment; cut by `THRESHOLDS`"
     rng, quality = rng or np.random.default_rng(), np.asarray(quality, float)
     luck = quality + photo*rng.normal(size=(n_photos, len(quality)))
     moment = lambda: luck + noise*rng.normal(size=(n_raters, *luck.shape))
@@ -210,19 +210,19 @@ def feelings(
 
 def expected_grade(
     quality,                                                     # (S,)
-    bias: float = 0.5, photo: float = 0.5, noise: float = 0.8,   # as in `feelings`
+    bias: float = 0.5, photo: float = 0.5, noise: float = 0.8,   # as in feelings
 ) -> np.ndarray:                                                 # (S,)
-    "The mean grade over all people and photos, by @eq-expected"
+    "The mean grade over all people and photos that `feelings` could draw"
     from scipy.stats import norm
     return 1 + norm.cdf((np.asarray(quality, float)[:, None] - THRESHOLDS)/np.sqrt(bias**2 + photo**2 + noise**2)).sum(-1)
 
 # %% ../nbs/10b_survey_tool.ipynb #10t059
 def simulated_answers(
-    key: dict,      # from `make_survey`
+    key: dict,      # from make_survey
     n: int,         # people
     quality: dict,  # source -> what is planted
     seed: int = 42,
-    **spread,       # `bias`, `photo`, `noise` of `feelings`
+    **spread,       # bias, photo, noise of feelings
 ) -> list:          # contents of answer files
     "Answers of `n` simulated people, as the page would save them"
     rng, photos = np.random.default_rng(seed), sorted({photo for photo, _ in key["pictures"].values()})
@@ -265,7 +265,7 @@ def _why(error: Exception) -> str:
 # %% ../nbs/10b_survey_tool.ipynb #10t066
 def read_answers(
     given: list,  # files and folders
-    key: dict,    # from `make_survey`
+    key: dict,    # from make_survey
     incomplete: bool = False,  # accept files with open questions
 ) -> tuple:       # contents; why others were refused, a list of str
     "Every file of answers that can be counted, and a sentence for each that cannot"
@@ -284,8 +284,8 @@ def read_answers(
 
 # %% ../nbs/10b_survey_tool.ipynb #10t071
 def as_tables(
-    people: list,  # from `read_answers`
-    key: dict,     # from `make_survey`
+    people: list,  # from read_answers
+    key: dict,     # from make_survey
 ) -> tuple:        # grades: rater, photo, source, grade, place, seconds; choices: rater, photo, left, right, chosen, place, seconds
     "The answers as two data frames; open questions are left out"
     import pandas as pd
@@ -318,7 +318,7 @@ def crossed_bootstrap(
     seed: int = 42,
     resamples: int = 2000,
 ) -> np.ndarray:        # (resamples, K) means
-    "Means of resampled people and photos, both at once (Owen 2007, @eq-crossed)"
+    "Means of resampled people and photos, both at once (Owen 2007)"
     (R, P, K), rng = cube.shape, np.random.default_rng(seed)
     w, v = rng.multinomial(R, np.full(R, 1/R), resamples), rng.multinomial(P, np.full(P, 1/P), resamples)
     total = lambda x: np.einsum("npk,np->nk", (w.astype(float) @ x.reshape(R, -1)).reshape(-1, P, K), v)
@@ -337,7 +337,7 @@ def bounds(
 
 # %% ../nbs/10b_survey_tool.ipynb #10t078
 def source_means(
-    ratings,              # from `as_tables`
+    ratings,              # from as_tables
     sources: list,        # in the order of the result
     level: float = 0.95, seed: int = 42,
 ):                        # data frames: source, mean, low, high, grades; and one, other, difference, low, high
@@ -354,7 +354,7 @@ def source_means(
 
 # %% ../nbs/10b_survey_tool.ipynb #10t095
 def choice_shares(
-    choices,              # from `as_tables`
+    choices,              # from as_tables
     sources: list,
     level: float = 0.95, seed: int = 42,
 ):                        # data frame: source, against, share, low, high, p (two-sided, of 50 %), choices
@@ -375,7 +375,7 @@ def choice_shares(
 
 # %% ../nbs/10b_survey_tool.ipynb #10t100
 def rater_checks(
-    ratings,        # from `as_tables`
+    ratings,        # from as_tables
     low=("gray", "l1"),       # sources that ought to look worse than "real"
     same: float = 0.9,        # share of one grade that is called a straight line
     fast: float = 1.0,        # seconds; a lower median is called too fast
@@ -395,9 +395,9 @@ def rater_checks(
 
 # %% ../nbs/10b_survey_tool.ipynb #10t105
 def grade_counts(
-    ratings,         # from `as_tables`
+    ratings,         # from as_tables
     by: str,         # "photo" or "source"
-):                   # data frame, columns 1 to 5: what `survey.load_survey` gives for the thesis
+):                   # data frame, columns 1 to 5: what survey.load_survey gives for the thesis
     "How often each grade was given"
     import pandas as pd
     counts = pd.crosstab(ratings[by], ratings.grade).reindex(columns=range(1, 6), fill_value=0)
@@ -405,8 +405,8 @@ def grade_counts(
 
 # %% ../nbs/10b_survey_tool.ipynb #10t106
 def results(
-    people: list,    # from `read_answers`
-    key: dict,       # from `make_survey`
+    people: list,    # from read_answers
+    key: dict,       # from make_survey
     seed: int = 42,
 ) -> dict:           # name -> data frame
     "Every table of the report"
@@ -465,9 +465,9 @@ def _refused_text(refused: list) -> str:
 
 # %% ../nbs/10b_survey_tool.ipynb #10t113
 def report_html(
-    found: dict,    # from `results`
-    key: dict,      # from `make_survey`
-    refused: list,  # from `read_answers`
+    found: dict,    # from results
+    key: dict,      # from make_survey
+    refused: list,  # from read_answers
     seed: int = 42,
 ) -> str:           # HTML, complete in itself
     "The report as one page"
@@ -489,9 +489,9 @@ def report_html(
 
 # %% ../nbs/10b_survey_tool.ipynb #10t114
 def write_report(
-    people: list,    # from `read_answers`
-    key: dict,       # from `make_survey`
-    refused: list,   # from `read_answers`
+    people: list,    # from read_answers
+    key: dict,       # from make_survey
+    refused: list,   # from read_answers
     folder: Path,    # for report.html, report.json and ratings.csv
     seed: int = 42,
 ) -> Path:           # of report.html
@@ -523,7 +523,7 @@ def build_survey(
     folder: Path,     # for survey.html and key.json
     side: int = 640,  # longest side of the pictures, pixels
     device: str = "cpu",
-    **options,        # `seed`, `pairs`, `contact` of `make_survey`
+    **options,        # seed, pairs, contact of make_survey
 ) -> tuple:           # the key; why some photos are not in it
     "Colorize the photos and write the page and its key"
     from colorize_lib.inference import Colorizer
@@ -623,7 +623,7 @@ def _analyse(console: Console, answers: list, key_file: Path, folder: Path, inco
 def rating_widget(
     pictures: dict,  # name -> PIL image; the names are not shown
     seed: int = 42,  # of the order
-):                   # an ipywidgets VBox; its `grades` fills while people click
+):                   # an ipywidgets VBox; its grades fills while people click
     "Grade pictures from 1 to 5 inside a notebook"
     import io, ipywidgets as widgets
     names, at, words = shuffled(pictures, mulberry32(seed)), 0, {1: "1 very fake", 5: "5 very real"}

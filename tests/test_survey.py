@@ -172,9 +172,10 @@ def axe(tmp_path_factory):
     if not shutil.which("npm"): pytest.skip("no npm to fetch axe-core with")
     name, version, sha512 = AXE
     folder = tmp_path_factory.mktemp("axe")
-    run = subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, capture_output=True, text=True, timeout=180)
+    try: subprocess.run(["npm", "pack", "--silent", "--fetch-retries=1", f"{name}@{version}"], cwd=folder, capture_output=True, timeout=120)
+    except subprocess.TimeoutExpired: pass
     archive = folder/f"{name}-{version}.tgz"
-    if not archive.is_file(): pytest.skip(f"npm cannot fetch axe-core: {run.stderr.strip()[-200:]}")
+    if not archive.is_file(): pytest.skip("npm cannot fetch axe-core")
     assert base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() == sha512
     shutil.unpack_archive(archive, folder)
     return (folder/"package"/"axe.min.js").read_text(encoding="utf-8")
@@ -305,6 +306,17 @@ def test_a_browser_that_keeps_nothing_is_no_obstacle(browser, built):
     assert browser.execute_script("return state.grades[0]") == 5 and browser.execute_script("return keeps") is False
     browser.execute_script("go(0)")
     assert browser.execute_script("return !document.getElementById('forgetful').hidden")
+
+
+def test_the_browser_refuses_to_send_anything(browser, built):
+    browser.get((built/"survey.html").as_uri())
+    told = browser.execute_async_script("""const tell = arguments[0], seen = [];
+        document.addEventListener('securitypolicyviolation', e => seen.push(e.effectiveDirective));
+        fetch('https://example.org/').catch(() => 0);
+        navigator.sendBeacon('https://example.org/', 'x');
+        new Image().src = 'https://example.org/x.png';
+        setTimeout(() => tell(seen), 500);""")
+    assert set(told) >= {"connect-src", "img-src"}
 
 
 def test_a_damaged_memory_is_no_obstacle(browser, built):
