@@ -231,7 +231,7 @@ def shown(value) -> str:
     if isinstance(value, bool): return "yes" if value else "no"
     if isinstance(value, list): return ", ".join(shown(v) for v in value)
     if isinstance(value, float): return f"{0. if abs(value) < 5e-6 else value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
 
 def _row(row: dict) -> str:
     c, safe = row["claim"], lambda text: html.escape(str(text))
@@ -246,7 +246,7 @@ def _row(row: dict) -> str:
 _STYLE = """<style>
 #ledger { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 46em; font-size: .82em; line-height: 1.35; }
 #ledger th, #ledger td { border-bottom: 1px solid #d0d7de; padding: .4em .5em; text-align: left; vertical-align: top; overflow-wrap: break-word; }
-#ledger th:nth-child(1) { width: 16%; } #ledger th:nth-child(2) { width: 11%; } #ledger th:nth-child(3) { width: 33%; } #ledger th:nth-child(6) { width: 16%; }
+#ledger th:nth-child(1) { width: 16%; } #ledger th:nth-child(2) { width: 13%; } #ledger th:nth-child(3) { width: 32%; } #ledger th:nth-child(6) { width: 16%; }
 #ledger [lang=vi] { color: #57606a; } #ledger .why { margin-top: .3em; font-style: italic; }
 #ledger tr[data-status=differs] { background: #fff4ec; } #ledger tr:target { outline: 2px solid #0969da; }
 #ledger thead button { font: inherit; font-weight: bold; border: 0; padding: 0; background: none; color: inherit; cursor: pointer; text-align: left; }
