@@ -150,10 +150,11 @@ def cited_in(key: str) -> list:  # names of chapters
 
 def reference(
     number: int,  # in the thesis's list
-) -> list:        # title, year, whether a chapter cites it
+    title: str,   # as printed there
+) -> list:        # year in our list, whether the title is the same (capitals aside), whether a chapter cites it
     "What we have of one of the thesis's references"
     key = thesis_references()[number]
-    return [entry(key)["title"], int(entry(key)["year"]), bool(cited_in(key))]
+    return [int(entry(key)["year"]), entry(key)["title"].casefold() == title.casefold(), bool(cited_in(key))]
 
 # %% ../nbs/14_ledger.ipynb #14l029
 def parameters(
@@ -246,7 +247,7 @@ def _row(row: dict) -> str:
 _STYLE = """<style>
 #ledger { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 46em; font-size: .82em; line-height: 1.35; }
 #ledger th, #ledger td { border-bottom: 1px solid #d0d7de; padding: .4em .5em; text-align: left; vertical-align: top; overflow-wrap: break-word; }
-#ledger th:nth-child(1) { width: 16%; } #ledger th:nth-child(2) { width: 13%; } #ledger th:nth-child(3) { width: 32%; } #ledger th:nth-child(6) { width: 16%; }
+#ledger th:nth-child(1) { width: 16%; } #ledger th:nth-child(2) { width: 12%; } #ledger th:nth-child(3) { width: 33%; } #ledger th:nth-child(6) { width: 16%; }
 #ledger [lang=vi] { color: #57606a; } #ledger .why { margin-top: .3em; font-style: italic; }
 #ledger tr[data-status=differs] { background: #fff4ec; } #ledger tr:target { outline: 2px solid #0969da; }
 #ledger thead button { font: inherit; font-weight: bold; border: 0; padding: 0; background: none; color: inherit; cursor: pointer; text-align: left; }
