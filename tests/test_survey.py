@@ -54,6 +54,13 @@ def test_the_page_fetches_nothing_and_carries_no_notes(built):
     assert len(pictures) == 9 and not any(b"secret" in p or b"Exif" in p for p in pictures)
 
 
+def test_the_page_is_gray_around_the_pictures():
+    "A coloured surround would change how the pictures look"
+    style = survey_tool.survey_page({}).split("<style>")[1].split("</style>")[0]
+    found = re.findall(r"#([0-9a-f]{6})\b", style)
+    assert len(found) > 8 and all(c[:2] == c[2:4] == c[4:] for c in found)
+
+
 def test_the_page_does_not_say_which_is_which(built, key):
     data = json.loads((built/"survey.html").read_text(encoding="utf-8").split('id="data">')[1].split("</script>")[0])
     told = json.dumps({k: v for k, v in data.items() if k != "text"} | {"pictures": list(data["pictures"])})
