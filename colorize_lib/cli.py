@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['WRITABLE', 'MARK', 'SOFTWARE', 'NOTE', 'app', 'trainer', 'default_target', 'has_note', 'is_own_output', 'Job',
            'UsageError', 'is_folder_target', 'pairs', 'plan', 'marked_exif', 'colorize_file', 'readable', 'say',
-           'reason', 'Tally', 'bar', 'run', 'check_hints', 'colorize', 'work', 'main', 'train', 'start_training',
-           'train_main']
+           'reason', 'Tally', 'bar', 'run', 'check_hints', 'colorize', 'work', 'main', 'setting', 'train',
+           'start_training', 'train_main']
 
 # %% ../nbs/13_command_line.ipynb #fea118af
-import os, sys, warnings
+import ast, os, sys, warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -240,6 +240,14 @@ def main():
     try: app(prog_name="colorize")
     except KeyboardInterrupt: sys.exit(130)
 
+# %% ../nbs/13_command_line.ipynb #13set002
+def setting(text: str) -> tuple: # (name, value)
+    "`NAME=VALUE` as Python reads it; what Python cannot read is a word"
+    name, equals, value = text.partition("=")
+    if not (name.isidentifier() and equals): raise ValueError(f"--set {text}: expected NAME=VALUE")
+    try: return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError): return name, value
+
 # %% ../nbs/13_command_line.ipynb #9747ae8b
 trainer = typer.Typer(add_completion=False)
 
@@ -261,6 +269,7 @@ def train(
     encoder_lr: Annotated[Optional[float], typer.Option(help="The encoder's learning rate as a fraction of --lr.", show_default=False)] = None,
     lam: Annotated[Optional[float], typer.Option(help="gan: weight of L1 beside the adversarial loss.", show_default=False)] = None,
     critic_steps: Annotated[Optional[int], typer.Option(help="gan: steps at the start in which only the discriminator learns.", show_default=False)] = None,
+    settings: Annotated[Optional[list[str]], typer.Option("--set", metavar="NAME=VALUE", help="Any other setting of the recipe; again for more.", show_default=False)] = None,
     start: Annotated[Optional[str], typer.Option("--from", help="Weights to go on from: a shipped name or a file.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Decides split, order, crops and first weights.")] = 42,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -268,7 +277,9 @@ def train(
     "Train a colorizer on a folder of photos, or go on with a run that was interrupted."
     given = dict(epochs=epochs, size=size, batch_size=batch_size, lr=lr, pretrained=pretrained, frozen=frozen, shares=share and tuple(share),
                  aged=aged, encoder_lr=encoder_lr, lam=lam, critic_steps=critic_steps)
-    try: weights = start_training(photos, stage, model, out or Path("runs")/stage, profile, start, seed, device, {k: v for k, v in given.items() if v is not None})
+    try:
+        changes = {k: v for k, v in given.items() if v is not None} | dict(map(setting, settings or []))
+        weights = start_training(photos, stage, model, out or Path("runs")/stage, profile, start, seed, device, changes)
     except (ValueError, OSError, RuntimeError) as error: message, code = f"colorize-train: {error}", 1
     except KeyboardInterrupt: message, code = "interrupted: the same command goes on from the last checkpoint", 130
     else: message, code = f"weights: {weights}", 0
