@@ -104,6 +104,8 @@ def prepare(path, bibliography):
         text = outside_code("".join(place[key]), resolve)
         place[key] = re.sub(r"^:{3,} *\{#refs\}\s*\n\s*:{3,}\s*$", lambda m: f"```{{=html}}\n{references}\n```", text, flags=re.M)
     for cell in nb["cells"]:
+        for data in (o["data"] for o in cell.get("outputs", []) if "text/html" in o.get("data", {})):  # smalldocs leads links of prose only
+            data["text/html"] = re.sub(r'(<a href="[\w-]+)\.ipynb(?=[#"])', r"\1.html", "".join(data["text/html"]))
         label = label_of(cell)
         if label in numbers:  # captions are plain text for smalldocs
             number = "{} {}".format(*numbers[label])

@@ -53,3 +53,11 @@ def test_every_figure_is_described(site):
         for image in re.findall(r"<img\b[^>]*>", page.read_text(encoding="utf-8")):
             alt = re.search(r'alt="([^"]*)"', image)
             assert alt and len(alt.group(1)) > 10, (page.name, re.sub(r"base64,[^\"]*", "base64,...", image)[:200])
+
+def test_links_between_pages_lead_somewhere(site):
+    ids = {page.name: set(re.findall(r'\bid="([^"]+)"', page.read_text(encoding="utf-8"))) for page in pages(site)}
+    for page in pages(site):
+        links = re.findall(r'<a href="([\w-]+\.(?:html|ipynb))(?:#([^"]*))?"', page.read_text(encoding="utf-8"))
+        assert [(name, place) for name, place in links if name not in ids or place and place not in ids[name]] == [], page.name
+    assert 'href="06_patchgan.html#fig-layers"' in (site/"nbs"/"14_ledger.html").read_text(encoding="utf-8")
+    assert 'href="14_ledger.html#figure-2.13"' in (site/"nbs"/"06_patchgan.html").read_text(encoding="utf-8")
