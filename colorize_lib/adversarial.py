@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 
 from .color import denormalize, lab_to_rgb
@@ -93,6 +94,7 @@ def d_step(
     optimizer.zero_grad(); d_loss.backward(); optimizer.step()
     return dict(d=d_loss.item(), d_real=on_real.sigmoid().mean().item(), d_fake=on_fake.sigmoid().mean().item())
 
+# %% ../nbs/08_adversarial.ipynb #08028b
 def g_step(
     discriminator: nn.Module, optimizer: torch.optim.Optimizer,  # the generator's optimizer
     xb: torch.Tensor, yb: torch.Tensor,
@@ -139,28 +141,32 @@ class AdversarialStage:
         self.opt_d = torch.optim.Adam(self.discriminator.parameters(), recipe.d_lr, betas=recipe.betas)
         self.ema, self.step, self.rows, self.sums, self.counts = EMA(generator, recipe.ema), 0, [], {}, {}
 
-    def batch(self, xb: torch.Tensor, yb: torch.Tensor) -> dict:
-        "The discriminator's step and the generator's on one batch."
-        r = self.recipe
-        self.generator.train(not r.norm_frozen); self.discriminator.train()
-        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=r.bf16):
-            pred = self.generator(xb)
-            real, fake = both_candidates(yb, pred)
-            result = d_step(self.discriminator, self.opt_d, xb, real, fake, r.loss)
-            if self.step >= r.critic_steps:
-                for group in self.opt_g.param_groups: group["lr"] = learning_rate(self.step - r.critic_steps, max(1, self.total - r.critic_steps), r)
-                extra = r.feature*self.looks(xb, fake, real) if self.looks else torch.zeros(())
-                result |= g_step(self.discriminator, self.opt_g, xb, yb, pred, fake, r.lam, r.loss, extra)
-                if self.looks: result["feature"] = extra.item()
-                self.ema.update(self.generator)
-        self.step += 1
-        for name, value in result.items(): self.sums[name], self.counts[name] = self.sums.get(name, 0.0) + value, self.counts.get(name, 0) + 1
-        return result
+# %% ../nbs/08_adversarial.ipynb #08033b
+@patch
+def batch(self: AdversarialStage, xb: torch.Tensor, yb: torch.Tensor) -> dict:
+    "The discriminator's step and the generator's on one batch."
+    r = self.recipe
+    self.generator.train(not r.norm_frozen); self.discriminator.train()
+    with torch.autocast(self.device, dtype=torch.bfloat16, enabled=r.bf16):
+        pred = self.generator(xb)
+        real, fake = both_candidates(yb, pred)
+        result = d_step(self.discriminator, self.opt_d, xb, real, fake, r.loss)
+        if self.step >= r.critic_steps:
+            for group in self.opt_g.param_groups: group["lr"] = learning_rate(self.step - r.critic_steps, max(1, self.total - r.critic_steps), r)
+            extra = r.feature*self.looks(xb, fake, real) if self.looks else torch.zeros(())
+            result |= g_step(self.discriminator, self.opt_g, xb, yb, pred, fake, r.lam, r.loss, extra)
+            if self.looks: result["feature"] = extra.item()
+            self.ema.update(self.generator)
+    self.step += 1
+    for name, value in result.items(): self.sums[name], self.counts[name] = self.sums.get(name, 0.0) + value, self.counts.get(name, 0) + 1
+    return result
 
-    def log(self):
-        "Close a row of the log: the means since the last one."
-        self.rows.append(dict(step=self.step, **{k: v/self.counts[k] for k, v in self.sums.items()}))
-        self.sums, self.counts = {}, {}
+# %% ../nbs/08_adversarial.ipynb #08033c
+@patch
+def log(self: AdversarialStage):
+    "Close a row of the log: the means since the last one."
+    self.rows.append(dict(step=self.step, **{k: v/self.counts[k] for k, v in self.sums.items()}))
+    self.sums, self.counts = {}, {}
 
 # %% ../nbs/08_adversarial.ipynb #08034
 _PARTS = ("generator", "discriminator", "opt_g", "opt_d")

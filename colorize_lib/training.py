@@ -275,7 +275,7 @@ def new_generator(recipe: Recipe) -> nn.Module:
 
 def started_generator(
     name: str,   # of the generator to train
-    start: str,  # a shipped name or a weights file
+    start: str | Path,  # a shipped name or a weights file
 ) -> nn.Module:
     "The generator of a weights file; where it is of another kind, a new one with every tensor that fits. Raises `ValueError` when the encoder does not."
     theirs, _ = load_generator(start)
@@ -293,7 +293,7 @@ def train_l1(
     dls,                        # fastai DataLoaders of (xb, yb), from `colorize_dls`
     recipe: Recipe = Recipe(),
     out_dir="runs/l1",          # folder of the run: checkpoint.pt, log.csv, curves.png, weights.safetensors
-    start: str = None,          # a shipped name or a weights file to go on from, instead of a new network
+    start: str | Path = None,   # a shipped name or a weights file to go on from, instead of a new network
     every: int = 200,           # batches between two checkpoints
     device: str = "auto",
 ) -> Path:                      # the trained (averaged) weights
@@ -313,7 +313,7 @@ def train_l1(
     model.recipe = architecture
     curves = plot_log(pd.read_csv(path / "log.csv"))
     curves.savefig(path / "curves.png", bbox_inches="tight"); plt.close(curves)
-    facts = run_manifest(recipe.seed, started, device, training=asdict(recipe), log=stage.rows, start=start or "new",
+    facts = run_manifest(recipe.seed, started, device, training=asdict(recipe), log=stage.rows, start=str(start or "new"),
                          seconds_of_training=round(sum(r["seconds"] for r in stage.rows)))
     return save_generator(model, path / "weights.safetensors", half=True, **facts)
 

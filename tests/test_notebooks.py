@@ -1,5 +1,6 @@
 """What is stored in the notebooks: a page shows only the outputs that were saved."""
 import json, re
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -20,3 +21,12 @@ def test_figures_are_stored_and_nothing_else_leaks(notebook):
         if re.search(r"^#\| *label: *fig-", source, re.M):
             assert any("image/png" in o.get("data", {}) or "text/html" in o.get("data", {}) for o in cell["outputs"]), source[:100]
         assert "site-packages" not in json.dumps(cell["outputs"]), f"a path of the machine: {source[:100]}"
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_colab_installs_this_version_of_this_repository(notebook):
+    config = ConfigParser()
+    config.read(NOTEBOOKS[0].parent.parent/"settings.ini", encoding="utf-8")
+    cfg = config["DEFAULT"]
+    address = f"git+https://github.com/{cfg['user']}/{cfg['repo']}@v{cfg['version']}"
+    found = re.findall(r"git\+https://[^\s\"\\]+", notebook.read_text(encoding="utf-8"))
+    assert found and set(found) == {address}
