@@ -66,7 +66,14 @@ def mathml(formulas):
     if wrong or len(found) != len(formulas): raise SystemExit(f"pandoc cannot read these formulas: {wrong}")
     quiet = lambda m: ">" + re.sub(r"[*_`\[\]\\|~^$]", lambda c: f"&#{ord(c[0])};", m[1]) + "<"  # not Markdown's marks
     bare = [re.sub(r"<annotation\b.*?</annotation>|</?semantics>", "", m, flags=re.S) for m in found]
-    return {f: re.sub(r">([^<]+)<", quiet, m.strip().replace("\n", " ")) for f, m in zip(formulas, bare)}
+    return {f: re.sub(r">([^<]+)<", quiet, spaced(m.strip().replace("\n", " "))) for f, m in zip(formulas, bare)}
+
+def spaced(math):
+    "MathML with thin spaces around the names of functions: p log 2, not plog2; a bracket needs none"
+    thin, name = '<mspace width="0.17em"></mspace>', r"<mrow><mi\b[^>]*>[^<]*</mi><mo>&#8289;</mo></mrow>"
+    math = re.sub(rf"(</m(?:i|n|frac|sub|sup)>)(?=(?:<m(?:sub|sup|under)>)?{name})", rf"\1{thin}", math)
+    after = lambda m: m[0] if m[1] else m[0] + thin  # min with its index under it: the space would become a part of it
+    return re.sub(rf"(<m(?:sub|sup|under|over)\w*>)?{name}(?!<mo|<mrow><mo|</|$)", after, math)
 
 def texts(nb):
     "The places that hold Markdown: (container, key) of each prose cell, and of outputs such as docstrings"

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['STEP', 'SIGMA', 'NEAREST', 'ab_centres', 'soft_table', 'soft_encode', 'class_weights', 'annealed_mean',
-           'guided_upsample', 'chroma_curve', 'BinsUNet', 'bins_generator']
+           'guided_upsample', 'chroma_curve', 'rebalanced_loss', 'count_colours', 'BinsUNet', 'bins_generator']
 
 # %% ../nbs/07b_bins.ipynb #7b005
 from functools import lru_cache
@@ -38,6 +38,7 @@ def soft_table() -> tuple:  # indices (256, 256, 5) int64 and weights (256, 256,
     weights = torch.softmax(-distance**2/(2*SIGMA**2), -1)
     return index.reshape(256, 256, NEAREST), weights.reshape(256, 256, NEAREST)
 
+# %% ../nbs/07b_bins.ipynb #7b017b
 def soft_encode(
     yb: torch.Tensor,  # (B, 2, H, W) ab/110
 ) -> tuple:            # indices and weights of the nearest bins, (B, H, W, 5) each; the first is the nearest
@@ -93,9 +94,33 @@ def chroma_curve(
     return ab*gain*c/(c + knee + 1e-6)
 
 # %% ../nbs/07b_bins.ipynb #7b041
+def rebalanced_loss(
+    logits: torch.Tensor,  # (B, Q, h, w)
+    yb: torch.Tensor,      # (B, 2, H, W) ab/110, the true colours
+    prior: torch.Tensor,   # (Q,) shares of the bins in the training photos
+) -> torch.Tensor:         # scalar
+    "Cross-entropy with the soft encoding, rare colours weighted up (Zhang et al. 2016, equation 2)"
+    index, share = soft_encode(F.interpolate(yb.float(), logits.shape[-2:], mode="area"))
+    log_p = torch.log_softmax(logits.float().permute(0, 2, 3, 1), -1)
+    weights = class_weights(prior)[index[..., 0]]
+    return -(weights*(share*log_p.gather(-1, index)).sum(-1)).mean()
+
+# %% ../nbs/07b_bins.ipynb #7b041c
+def count_colours(
+    loader,              # batches (xb, yb), yb (B, 2, H, W) ab/110
+    batches: int = 100,  # how many of them to count
+) -> torch.Tensor:       # (Q,) shares of the bins, above 0, sum 1
+    "How often each colour occurs in the training photos, at a quarter of their size"
+    counts = torch.zeros(len(ab_centres()))
+    for _, (_, yb) in zip(range(batches), loader):
+        index, share = soft_encode(F.interpolate(yb.cpu(), scale_factor=.25, mode="area"))
+        counts.index_add_(0, index.flatten(), share.flatten())
+    return (counts + 1)/(counts + 1).sum()
+
+# %% ../nbs/07b_bins.ipynb #7b041e
 class BinsUNet(CompactUNet):
     "A compact U-Net that predicts a distribution over the bins of the ab plane"
-    def __init__(self, encoder: nn.Module | None = None,  # as for `CompactUNet`
+    def __init__(self, encoder: nn.Module | None = None,  # as for CompactUNet
                  temperature: float = .38,  # of the annealed mean, above 0
                  balance: float = 0.,       # how much of the rebalancing is undone: 0 nothing, 1 all of it
                  gain: float = 1., knee: float = 0.,  # of the chroma curve
@@ -114,29 +139,17 @@ class BinsUNet(CompactUNet):
         "From logits (B, Q, h, w) to ab/110 (B, 2, H, W), differentiable"
         undo = self.balance*class_weights(self.prior.float()).log()
         ab = annealed_mean(logits.float() - undo[:, None, None], self.centres, self.temperature)
-        sharp = guided_upsample(ab, xb.float(), eps=self.eps)
-        return (chroma_curve(sharp, self.gain, self.knee)/110).clamp(-1, 1)
+        return (chroma_curve(guided_upsample(ab, xb.float(), eps=self.eps), self.gain, self.knee)/110).clamp(-1, 1)
 
-    def loss(self, logits, yb):
-        "Cross-entropy with the soft encoding, rare colours weighted up (Zhang et al. 2016, equation 2)"
-        index, share = soft_encode(F.interpolate(yb.float(), logits.shape[-2:], mode="area"))
-        log_p = torch.log_softmax(logits.float().permute(0, 2, 3, 1), -1)
-        weights = class_weights(self.prior)[index[..., 0]]
-        return -(weights*(share*log_p.gather(-1, index)).sum(-1)).mean()
+    def loss(self, logits, yb): return rebalanced_loss(logits, yb, self.prior)
 
-    def prepare(self, loader, batches=100):
-        "Count the colours of the training photos, before the first step"
-        counts = torch.zeros_like(self.prior)
-        for _, (_, yb) in zip(range(batches), loader):
-            index, share = soft_encode(F.interpolate(yb, scale_factor=.25, mode="area"))
-            counts.index_add_(0, index.flatten(), share.flatten())
-        self.prior = (counts + 1)/(counts + 1).sum()
+    def prepare(self, loader, batches=100): self.prior = count_colours(loader, batches).to(self.prior)
 
 # %% ../nbs/07b_bins.ipynb #7b042
 def bins_generator(
     backbone: str = "efficientnet_lite0",  # or any convolutional timm model's name
     pretrained: bool = False,              # start the encoder from ImageNet weights
-    **decoding,                            # temperature, balance, gain, knee, eps: see `BinsUNet`
+    **decoding,                            # temperature, balance, gain, knee, eps: see BinsUNet
 ) -> BinsUNet:                             # maps (B, 1, H, W) to (B, 2, H, W) in eval mode
     "The compact U-Net with a distribution as its answer; `pretrained` either loads real weights or raises"
     model = BinsUNet(compact_generator(backbone, pretrained).encoder, **decoding)

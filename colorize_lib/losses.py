@@ -26,15 +26,16 @@ def _losses(kind):
 def discriminator_loss(
     real: torch.Tensor,  # logits of real data, any shape, no sigmoid
     fake: torch.Tensor,  # logits of generated data, any shape, no sigmoid
-    kind: str = "bce",   # one of `GAN_LOSSES`; another word raises `ValueError`
-) -> torch.Tensor:       # scalar, float32: (mean over `real` + mean over `fake`) / 2 (thesis section 2.3, halved as in pix2pix)
+    kind: str = "bce",   # one of GAN_LOSSES; another word raises ValueError
+) -> torch.Tensor:       # scalar, float32: (mean over real + mean over fake) / 2 (thesis section 2.3, halved as in pix2pix)
     "What the discriminator minimises. With `bce`, one that knows nothing pays ln 2 = 0.693."
     on_real, on_fake, _ = _losses(kind)
     return (on_real(real.float()).mean() + on_fake(fake.float()).mean()) / 2
 
+# %% ../nbs/04_gan.ipynb #04c029b
 def generator_loss(
     fake: torch.Tensor,  # logits of generated data, any shape, no sigmoid
-    kind: str = "bce",   # one of `GAN_LOSSES`; `bce` is non-saturating, `minimax` the thesis's formula
-) -> torch.Tensor:       # scalar, float32: mean over `fake`
+    kind: str = "bce",   # one of GAN_LOSSES; bce is non-saturating, minimax the thesis's formula
+) -> torch.Tensor:       # scalar, float32: mean over fake
     "What the generator minimises: it falls as the discriminator takes generated data for real."
     return _losses(kind)[2](fake.float()).mean()

@@ -38,7 +38,7 @@ def receptive_fields(layers, # (kernel, stride, ...) of each layer, first to las
     return fields
 
 # %% ../nbs/06_patchgan.ipynb #06c020
-def receptive_field(layers, # as in `receptive_fields`
+def receptive_field(layers, # as in receptive_fields
                    ) -> int: # side of the square of photo pixels behind one output value
     "How much of the photo one verdict sees: the last of `receptive_fields`."
     return receptive_fields(layers)[-1]
@@ -89,7 +89,7 @@ class PatchGAN(nn.Module):
         return self.layers(torch.cat([xb, yb], 1))
 
 # %% ../nbs/06_patchgan.ipynb #06c087
-def input_gradient(discriminator:nn.Module, # takes (xb, yb), like `PatchGAN`, and has `c_in`
+def input_gradient(discriminator:nn.Module, # takes (xb, yb), like PatchGAN, and has c_in
                    size:int|tuple, # the photo's side, or (height, width), pixels
                    at:tuple|None=None, # (row, column) in the map of verdicts; None: its middle
                   ) -> torch.Tensor: # (height, width): |gradient| of that verdict, summed over the channels
@@ -104,7 +104,7 @@ def input_gradient(discriminator:nn.Module, # takes (xb, yb), like `PatchGAN`, a
     return grad[0].abs().sum(0)
 
 # %% ../nbs/06_patchgan.ipynb #06c088
-def gradient_footprint(discriminator:nn.Module, # as for `input_gradient`
+def gradient_footprint(discriminator:nn.Module, # as for input_gradient
                        size:int|tuple, # the photo's side, or (height, width), pixels
                        at:tuple|None=None, # (row, column) in the map of verdicts; None: its middle
                       ) -> tuple: # (top, left, bottom, right) in pixels, the last two exclusive

@@ -60,6 +60,7 @@ def shifted(
         out[i] = crop.flip(-1) if flip else crop
     return out/127.5 - 1
 
+# %% ../nbs/05b_transfer.ipynb #5b021b
 @torch.inference_mode()
 def top1(
     net: nn.Module,        # answers logits (B, n_classes)
