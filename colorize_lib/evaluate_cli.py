@@ -45,9 +45,9 @@ def print_table(
 
 # %% ../nbs/09b_evaluation_command.ipynb #9b019
 def as_json(
-    frame,       # from `metrics.evaluate`
-    table,       # from `metrics.summary`
-    **facts,     # how it was measured
+    frame,        # from `metrics.evaluate`
+    table,        # from `metrics.summary`
+    facts: dict,  # how it was measured
 ) -> str:
     "One JSON object: facts, summary (model -> measure -> mean, low, high), rows"
     models = {model: {m: json.loads(row[m].to_json()) for m in table.columns.unique(0)} for model, row in table.iterrows()}
@@ -79,7 +79,7 @@ def work(console: Console, folder: Path, models: list|None, json_file: Path|None
     say(console, f"{len(truths)} photos measured, {len(problems)} skipped, {time.time() - started:.0f} s")
     if json_file:
         facts = core.run_manifest(42, started, device, photos=len(truths), size=size, skipped=[readable(p) for p in problems])
-        with core.atomic_path(json_file) as draft: draft.write_text(as_json(frame, table, **facts), encoding="utf-8")
+        with core.atomic_path(json_file) as draft: draft.write_text(as_json(frame, table, facts), encoding="utf-8")
     if html_file: metrics.report_html(frame, ((name, metrics.photo_strip(named[name], colorizers)) for name in truths), html_file)
     return 0
 

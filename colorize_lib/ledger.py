@@ -239,15 +239,16 @@ def _row(row: dict) -> str:
     why = f'<div class="why">{safe(c.because)}</div>' if c.because else ""
     how = f"<details><summary>how it is computed</summary><pre><code>{safe(c.compute)}</code></pre></details>" if c.compute else ""
     doubt = "" if row["holds"] is not False else " <strong>does not hold</strong>"
-    return (f'<tr id="{c.id}" data-status="{c.status}"><td>{c.id}</td><td>{safe(c.section)}</td><td><span lang="vi">{safe(c.quote)}</span><br>{safe(c.english)}{why}{how}</td>'
-            f'<td>{safe(shown(c.claims))}</td><td>{safe(shown(row["computed"]))}</td><td>{STATUSES[c.status]}&nbsp;{c.status}{doubt}<br>'
-            f'<a href="{link(c)}">{c.notebook.replace("_", " ", 1).replace("_", "-")}</a></td></tr>')
+    place = f"section {c.section}" if c.section[0].isdigit() else c.section
+    return (f'<tr id="{c.id}" data-status="{c.status}"><td><strong>{c.id}</strong> ({safe(place)})<br><span lang="vi">{safe(c.quote)}</span><br>{safe(c.english)}{why}{how}</td>'
+            f'<td>{STATUSES[c.status]}&nbsp;{c.status}{doubt}<br><a href="{link(c)}">{c.notebook.replace("_", " ", 1).replace("_", "-")}</a></td>'
+            f'<td>{safe(shown(c.claims))}</td><td class="ours">{safe(shown(row["computed"]))}</td></tr>')
 
 # %% ../nbs/14_ledger.ipynb #14l054
 _STYLE = """<style>
-#ledger { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 46em; font-size: .82em; line-height: 1.35; }
-#ledger th, #ledger td { border-bottom: 1px solid #d0d7de; padding: .4em .5em; text-align: left; vertical-align: top; overflow-wrap: break-word; }
-#ledger th:nth-child(1) { width: 16%; } #ledger th:nth-child(2) { width: 12%; } #ledger th:nth-child(3) { width: 33%; } #ledger th:nth-child(6) { width: 16%; }
+#ledger { border-collapse: collapse; table-layout: fixed; width: 100%; min-width: 26em; font-size: .82em; line-height: 1.35; }
+#ledger th, #ledger td { border-bottom: 1px solid #d0d7de; padding: .4em .5em; text-align: left; vertical-align: top; overflow-wrap: break-word; box-sizing: border-box; }
+#ledger th:nth-child(1) { width: 43%; } #ledger th:nth-child(2) { width: 26%; }
 #ledger [lang=vi] { color: #57606a; } #ledger .why { margin-top: .3em; font-style: italic; }
 #ledger tr[data-status=differs] { background: #fff4ec; } #ledger tr:target { outline: 2px solid #0969da; }
 #ledger thead button { font: inherit; font-weight: bold; border: 0; padding: 0; background: none; color: inherit; cursor: pointer; text-align: left; }
@@ -260,6 +261,7 @@ _STYLE = """<style>
 _SCRIPT = """<script>
 (function () {
   var table = document.getElementById("ledger"), tools = document.getElementById("ledger-tools"), body = table.tBodies[0], rows = Array.from(body.rows);
+  rows.forEach(function (row, place) { row.dataset.place = place; });
   var status = tools.querySelector("select"), words = tools.querySelector("input"), told = tools.querySelector("[role=status]");
   function filter() {
     var seen = 0, text = words.value.toLowerCase();
@@ -272,7 +274,7 @@ _SCRIPT = """<script>
       var down = head.getAttribute("aria-sort") === "ascending";
       Array.from(table.tHead.rows[0].cells).forEach(function (h) { h.removeAttribute("aria-sort"); });
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      var text = function (row) { return row.cells[column].textContent.trim(); };
+      var text = function (row) { return column ? row.cells[column].textContent.trim() : row.dataset.place; };
       rows.slice().sort(function (a, b) { return (down ? -1 : 1) * text(a).localeCompare(text(b), "en", {numeric: true}); }).forEach(function (row) { body.appendChild(row); });
     });
   });
@@ -286,7 +288,7 @@ def table(
     rows: list,  # one dict a claim, from check
 ) -> Page:       # for the last line of a cell
     "All claims as one table: static HTML that a script makes sortable"
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("claim", "section", "the thesis says", "its value", "ours", "status, chapter"))
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("claim", "status, chapter", "thesis", "ours"))
     options = "".join(f'<option value="{status}">{mark} {status}</option>' for status, mark in STATUSES.items())
     tools = ('<div id="ledger-tools" hidden><label>Status <select><option value="">all</option>' + options + '</select></label>'
              '<label>Words <input type="search" size="18"></label><span role="status"></span></div>')

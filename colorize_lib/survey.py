@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GRADES', 'COLOURS', 'WORDS', 'check_counts', 'load_survey', 'mean_scores', 'plot_grades', 'resampled_means',
            'score_table', 'vote_variance', 'overall', 'plot_means', 'differing_pairs', 'agreement', 'variances',
-           'pairings', 'grade_shares', 'ordinal_model', 'power', 'photos_needed', 'simulated_power']
+           'pairings', 'two_way', 'grade_shares', 'ordinal_model', 'power', 'photos_needed', 'simulated_power']
 
 # %% ../nbs/10_survey.ipynb #10s005
 import csv, itertools, re
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
+from scipy.optimize import brentq
 from scipy.special import expit
 
 from .core import data_file
@@ -159,7 +160,8 @@ def plot_means(
     apart = (table.low > overall["mean"]) | (table.high < overall["mean"])
     for which, fill, label in ((apart, "#5e3c99", "interval without the overall mean"), (~apart, "white", "interval with it, or unknown")):
         some, rows = table[which], np.flatnonzero(which)
-        ax.errorbar(some["mean"], rows, xerr=[some["mean"] - some.low, some.high - some["mean"]], fmt="o", ms=6, color="#5e3c99", mfc=fill, capsize=2, label=label)
+        ax.errorbar(some["mean"], rows, xerr=[some["mean"] - some.low, some.high - some["mean"]], fmt="o", ms=6, color="#5e3c99",
+                    mfc=fill, capsize=2, label=label)
     ax.set(yticks=range(len(table)), xlim=(1, 5), xlabel="mean grade, and its 95 % interval over people", ylabel="photo")
     ax.set_yticklabels(table.index)
     fig.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
@@ -240,6 +242,19 @@ def pairings(
         balanced[np.argsort(-others, kind="stable"), j] = alike[:, j]  # the lowest grade to whom the others gave most
     return {"alike": alike, "random": random, "balanced": balanced}
 
+# %% ../nbs/10_survey.ipynb #10s096
+def two_way(
+    votes: np.ndarray,  # (people, photos) grades, none missing
+) -> dict:              # strictness and agreement: shares of variance; error: of the overall mean, over people
+    "What a full table says: analysis of variance without interaction (Shrout and Fleiss 1979); raises `ValueError`"
+    n, K = votes.shape
+    if min(n, K) < 2: raise ValueError("two people are needed who graded the same two photos")
+    by_person, by_photo = votes.mean(axis=1), votes.mean(axis=0)
+    rest = ((votes - by_photo - by_person[:, None] + votes.mean())**2).sum()/((n - 1)*(K - 1))
+    person, photo = (max(0, means.var(ddof=1) - rest/count) for means, count in ((by_person, K), (by_photo, n)))
+    share = lambda part: float(part/(part + rest)) if part + rest > 1e-12 else np.nan
+    return {"strictness": share(person), "agreement": share(photo), "error": float(by_person.std(ddof=1)/np.sqrt(n))}
+
 # %% ../nbs/10_survey.ipynb #10s105
 def _check_ordinal(counts: pd.DataFrame) -> list:  # the grades that are used
     "Raise `ValueError` where no finite quality fits"
@@ -270,7 +285,8 @@ def ordinal_model(
     dummies = np.repeat(np.eye(k)[:, 1:], counts.sum(axis=1), axis=0)  # the first photo is the zero
     fit = OrderedModel(pd.Series(grade), dummies, distr="logit").fit(method="bfgs", maxiter=1000, disp=False)
     params = np.asarray(fit.params)
-    if not fit.mle_retvals["converged"] or np.ptp([0, *params[:k - 1]]) > 15: raise ValueError("no finite qualities fit: some photos have all their votes below all those of others")
+    if not fit.mle_retvals["converged"] or np.ptp([0, *params[:k - 1]]) > 15:
+        raise ValueError("no finite qualities fit: some photos have all their votes below all those of others")
     centre = (np.eye(k) - 1/k)[:, 1:]
     quality, error = centre @ params[:k - 1], np.sqrt(np.diag(centre @ np.asarray(fit.cov_params())[:k - 1, :k - 1] @ centre.T))
     half = stats.norm.ppf((1 + level)/2)*error
@@ -284,7 +300,14 @@ def _effect(counts, people, gain, shared):
     if people < 1: raise ValueError(f"each photo needs a vote, not {people}")
     if not -1 <= shared <= 1: raise ValueError(f"shared is a correlation between -1 and 1, not {shared}")
     parts = variances(counts)
-    return gain/np.sqrt(2*(1 - shared)*parts["photo"] + 2*parts["vote"]/people)
+    variance = 2*(1 - shared)*parts["photo"] + 2*parts["vote"]/people
+    if variance == 0: raise ValueError("neither photos nor votes differ: nothing tells how large a survey must be")
+    return gain/np.sqrt(variance)
+
+def _chance(effect, photos, level):
+    "The power of a two-sided t-test: t² follows a noncentral F distribution"
+    if effect == 0: return level
+    return float(stats.ncf.sf(stats.t.isf(level/2, photos - 1)**2, 1, photos - 1, photos*effect**2))
 
 def power(
     counts: pd.DataFrame,  # an earlier survey: tells how much photos and votes differ
@@ -295,17 +318,18 @@ def power(
     level: float = 0.05,   # of the test, two-sided
 ) -> float:                # from level to 1
     "The chance that a t-test over photos finds the difference; votes are taken as independent"
-    from statsmodels.stats.power import TTestPower  # here, like the other parts of statsmodels: they load slowly
     if photos < 2: raise ValueError(f"a t-test needs at least 2 photos, not {photos}")
-    return float(TTestPower().power(_effect(counts, people, gain, shared), photos, level))
+    return _chance(_effect(counts, people, gain, shared), photos, level)
 
 # %% ../nbs/10_survey.ipynb #10s120
 def photos_needed(counts: pd.DataFrame, people: int, gain: float = 0.2, shared: float = 0.0, level: float = 0.05,
                   wanted: float = 0.8,  # power
-) -> int:
+) -> int:           # 2 or more
     "The number of photos from which `power` is at least `wanted`; the other parameters are as there"
-    from statsmodels.stats.power import TTestPower
-    return int(np.ceil(TTestPower().solve_power(_effect(counts, people, gain, shared), power=wanted, alpha=level)))
+    effect, enough = _effect(counts, people, gain, shared), 2
+    if effect == 0: raise ValueError("no number of photos shows a gain of 0")
+    while _chance(effect, enough, level) < wanted: enough *= 2
+    return enough if enough == 2 else int(np.ceil(brentq(lambda k: _chance(effect, k, level) - wanted, enough/2, enough)))
 
 # %% ../nbs/10_survey.ipynb #10s123
 def simulated_power(

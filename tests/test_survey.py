@@ -2,10 +2,13 @@
 import base64, hashlib, json, os, re, shutil, subprocess, sys, time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from scipy.stats import norm
 from typer.testing import CliRunner
 
-from colorize_lib import core, survey_tool
+from colorize_lib import core, survey, survey_tool
 
 AXE = "axe-core", "4.14.1", "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="  # name, version, sha512
 SOURCES = "real", "l1", "vivid"
@@ -119,6 +122,24 @@ def test_good_answers_make_a_report(inbox, built):
     assert not re.search(r"https?:|<script|(src|href)=(?!\"?data:)", re.sub(r"data:image/\w+;base64,[\w+/=]+", "data:", page))
 
 
+def test_the_report_holds_the_models_of_every_source(inbox, key, built):
+    _, _, out = analysed(inbox, built)
+    models = json.loads((out/"report.json").read_text(encoding="utf-8"))["models"]
+    ratings = pd.read_csv(out/"ratings.csv")
+    assert set(models) == set(SOURCES)
+    for source, model in models.items():
+        counts = survey_tool.grade_counts(ratings[ratings.source == source], "photo")
+        assert model["agreement"]["photos"] == pytest.approx(counts.apply(survey.agreement, axis=1).to_dict())
+        assert model["reliability"]["icc"] == pytest.approx(survey.variances(counts)["icc"])
+        assert model["power"]["other"] == pytest.approx(survey.power(counts, 3, 5))
+        assert model["people"]["strictness_min"] <= model["people"]["strictness"] <= model["people"]["strictness_max"]
+        if "why" in model["ordinal"]:
+            with pytest.raises(ValueError, match=re.escape(model["ordinal"]["why"])): survey.ordinal_model(counts)
+        else: assert model["ordinal"]["thresholds"] == pytest.approx(survey.ordinal_model(counts)[1].to_dict())
+    page = (out/"report.html").read_text(encoding="utf-8")
+    for title in ("Agreement about one photo", "Reliability", "Ordinal model", "Power"): assert page.count(f"<b>{title}:</b>") == 3
+
+
 @pytest.mark.parametrize("make, reason", [
     (lambda p: p.read_text()[:-30], "not whole JSON"),
     (lambda p: p.read_text().replace('"grades": [\n   ', '"grades": [\n   1', 1), "checksum"),
@@ -149,7 +170,9 @@ def test_incomplete_files_count_when_allowed(inbox, built):
 def test_a_single_grade_is_enough_when_allowed(inbox, built):
     for file in sorted(inbox.glob("p*.json"))[1:]: file.unlink()
     (inbox/"p0.json").write_text(edited(inbox/"p0.json", grades=[4] + [None]*8, grade_ms=[None]*9, choices=[None]*3, choice_ms=[None]*3), encoding="utf-8")
-    assert analysed(inbox, built, "--allow-incomplete")[0] == 0
+    code, said, out = analysed(inbox, built, "--allow-incomplete")
+    assert code == 0, said
+    assert "<b>Ordinal model:</b> not known here: an ordinal model needs two photos" in (out/"report.html").read_text(encoding="utf-8")
     (inbox/"p0.json").write_text(edited(inbox/"p0.json", grades=[None]*9), encoding="utf-8")
     code, said, _ = analysed(inbox, built, "--allow-incomplete")
     assert code == 1 and "holds no grade" in said
@@ -162,6 +185,25 @@ def test_the_key_is_needed(inbox, built):
     (inbox/"none").mkdir()
     code, said = command("analyse", inbox/"none", "--key", built/"key.json", "-o", inbox/"out")
     assert code == 1 and "no answers" in said
+
+
+def test_the_intervals_of_the_choices_keep_their_promise():
+    "95 % intervals of the share that takes `other` for `one`, in 100 surveys of 30 people and 20 photos; each person sees a third of the pairs"
+    truth, held, names = norm.cdf(-0.8/np.sqrt(2*(0.5**2 + 0.8**2))), 0, ["one", "other"]
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        _, appeal = survey_tool.feelings([0.8, 0.0], 30, 20, rng=rng)
+        rater, photo = (i.ravel() for i in np.indices(appeal.shape[:2]))
+        chosen = np.array(names)[np.argmax(appeal, axis=2).ravel()]
+        choices = pd.DataFrame(dict(rater=rater, photo=photo, left="one", right="other", chosen=chosen)).sample(frac=1/3, random_state=seed)
+        share = survey_tool.choice_shares(choices, names, seed=seed).iloc[0]
+        held += share.low <= truth <= share.high
+    assert held >= 90
+
+
+def test_without_ipywidgets_the_widget_says_what_to_install(key, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    with pytest.raises(ImportError, match="pip install ipywidgets"): survey_tool.rating_widget({}, key)
 
 
 def test_help_is_quick():
@@ -234,10 +276,10 @@ def start(browser, built):
 def narrow(browser): return browser.execute_script("return document.documentElement.scrollWidth <= 360 && innerWidth === 360")
 
 
-def downloaded(folder):
+def downloaded(folder, name="*.json"):
     "The file that arrives"
     for _ in range(100):
-        if found := list(folder.glob("*.json")): return found[0]
+        if found := list(folder.glob(name)): return found[0]
         time.sleep(0.1)
     raise AssertionError(f"nothing arrived: {list(folder.glob('*'))}")
 
@@ -268,6 +310,35 @@ def test_the_whole_survey_with_the_keyboard_alone(browser, built, key, tmp_path)
     code, said = command("analyse", file, "--key", built/"key.json", "-o", tmp_path/"out")
     assert code == 0 and json.loads((tmp_path/"out"/"report.json").read_text())["raters"] == 1, said
     assert not [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+
+
+def played(browser, built, person, folder):
+    "Let the page ask what it asks a person with this seed, answer as that person does, and save: the file that arrives"
+    from selenium.webdriver import ActionChains, Keys
+    browser.get((built/"survey.html").as_uri())
+    browser.execute_script("localStorage.setItem(place, JSON.stringify({...newState(), seed: arguments[0], rater: arguments[1]}))", person["seed"], person["rater"])
+    start(browser, built)
+    grades = [key for grade in person["grades"] for key in (str(grade), Keys.ENTER)]
+    choices = [key for choice in person["choices"] for key in ((Keys.ARROW_LEFT, Keys.ARROW_RIGHT)[choice], Keys.ENTER)]
+    ActionChains(browser, duration=0).send_keys(*grades, Keys.ENTER, *choices).perform()
+    assert screen(browser) == "end"
+    tab_to(browser, "save")
+    press(browser, Keys.ENTER)
+    return downloaded(folder, f"survey-*-{person['rater']}.json")
+
+
+def test_the_planted_order_comes_out_of_the_page(browser, built, key, tmp_path):
+    people = survey_tool.simulated_answers(key, 4, dict(real=2., l1=-2., vivid=0.), seed=3)
+    for person in people:
+        file = played(browser, built, person, tmp_path/"downloads")
+        content = survey_tool.opened(file.read_text(encoding="utf-8"))
+        assert [content[name] for name in ("order", "grades", "pairs", "choices")] == [person[name] for name in ("order", "grades", "pairs", "choices")]
+    code, said, out = analysed(tmp_path/"downloads", built)
+    assert code == 0, said
+    report = json.loads((out/"report.json").read_text(encoding="utf-8"))
+    means = {row["source"]: row["mean"] for row in report["means"]}
+    assert report["raters"] == 4 and sorted(means, key=means.get) == ["l1", "vivid", "real"]
+    for row in report["choices"]: assert (row["share"] > 0.5) == (means[row["source"]] > means[row["against"]]), row
 
 
 def test_answers_and_language_survive_a_reload(browser, built):
