@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['FORMAT', 'THRESHOLDS', 'OWN_FILES', 'GAIN', 'SHARED', 'app', 'mulberry32', 'shuffled', 'rating_order', 'pair_list',
            'encoded', 'photo_versions', 'make_survey', 'survey_page', 'checksum', 'answer_file', 'asked', 'opened',
-           'check_answers', 'feelings', 'expected_grade', 'simulated_answers', 'answer_paths', 'read_answers',
-           'as_tables', 'as_cube', 'crossed_bootstrap', 'bounds', 'source_means', 'p_text', 'choice_shares',
-           'rater_checks', 'grade_counts', 'source_model', 'results', 'report_html', 'write_report', 'named_photos',
-           'build_survey', 'read_key', 'about', 'main', 'build', 'analyse', 'rating_widget']
+           'check_answers', 'feelings', 'expected_grade', 'blank_answers', 'simulated_answers', 'answer_paths',
+           'read_answers', 'as_tables', 'as_cube', 'crossed_bootstrap', 'bounds', 'source_means', 'p_text',
+           'choice_shares', 'rater_checks', 'grade_counts', 'source_model', 'results', 'report_html', 'write_report',
+           'named_photos', 'build_survey', 'read_key', 'about', 'main', 'build', 'analyse', 'rating_widget']
 
 # %% ../nbs/10b_survey_tool.ipynb #10t005
 import hashlib, json, os, random, re, secrets, sys, zlib
@@ -216,6 +216,19 @@ def expected_grade(
     from scipy.stats import norm
     return 1 + norm.cdf((np.asarray(quality, float)[:, None] - THRESHOLDS)/np.sqrt(bias**2 + photo**2 + noise**2)).sum(-1)
 
+# %% ../nbs/10b_survey_tool.ipynb #10t058a
+def blank_answers(
+    key: dict,   # from make_survey
+    seed: int,   # of this person's order
+    rater: str,  # 16 hexadecimal digits
+    language: str = "en",
+) -> dict:       # the content of an answer file before the first answer
+    "What one person is asked, with every question open"
+    order, pairs = asked(key, seed)
+    open_ = lambda questions: [None]*len(questions)
+    return dict(format=FORMAT, survey=key["survey"], rater=rater, seed=seed, language=language, order=order, grades=open_(order),
+                grade_ms=open_(order), pairs=pairs, choices=open_(pairs), choice_ms=open_(pairs))
+
 # %% ../nbs/10b_survey_tool.ipynb #10t059
 def simulated_answers(
     key: dict,      # from make_survey
@@ -231,11 +244,11 @@ def simulated_answers(
     people = []
     for r in range(n):
         own = int(rng.integers(2**32))
-        order, pairs = asked(key, own)
+        blank = blank_answers(key, own, f"{rng.integers(2**63):016x}")
+        order, pairs = blank["order"], blank["pairs"]
         choices = [int(appeal[r][place[right]] > appeal[r][place[left]]) for left, right in pairs]
         times = lambda items: [int(t) for t in rng.lognormal(8.3, 0.4, len(items))]
-        people.append(dict(format=FORMAT, survey=key["survey"], rater=f"{rng.integers(2**63):016x}", seed=own, language="en", order=order,
-                           grades=[int(grades[r][place[i]]) for i in order], grade_ms=times(order), pairs=pairs, choices=choices, choice_ms=times(pairs)))
+        people.append(blank | dict(grades=[int(grades[r][place[i]]) for i in order], grade_ms=times(order), choices=choices, choice_ms=times(pairs)))
     return people
 
 # %% ../nbs/10b_survey_tool.ipynb #10t064
@@ -720,6 +733,12 @@ def _analyse(console: Console, answers: list, key_file: Path, folder: Path, inco
     else: say(console, f"{write_report(people, key, refused, folder, seed)}: {len(people)} people counted, {len(refused)} files refused")
     return 1 if refused or not people else 0
 
+# %% ../nbs/10b_survey_tool.ipynb #10t132a
+def _scales(words: dict) -> dict:
+    "What can be clicked in each part: (text, value) pairs"
+    ends = {1: words["very_fake"], 5: words["very_real"]}
+    return dict(grade=[(f"{i} {ends.get(i, '')}".strip(), i) for i in range(1, 6)], choice=[("A", 0), ("B", 1)])
+
 # %% ../nbs/10b_survey_tool.ipynb #10t133
 def rating_widget(
     page: dict, key: dict,    # from make_survey
@@ -731,17 +750,13 @@ def rating_widget(
     except ImportError: raise ImportError("the survey in a notebook needs ipywidgets: pip install ipywidgets") from None
     import base64, copy, time
     words, seed = json.loads(_part("survey_text.json"))[language], secrets.randbits(32) if seed is None else seed
-    order, pairs = asked(key, seed)
-    content = dict(format=FORMAT, survey=key["survey"], rater=secrets.token_hex(8), seed=seed, language=language, order=order, grades=[None]*len(order),
-                   grade_ms=[None]*len(order), pairs=pairs, choices=[None]*len(pairs), choice_ms=[None]*len(pairs))
+    content = blank_answers(key, seed, secrets.token_hex(8), language)
+    order, pairs = content["order"], content["pairs"]
     steps = [("grade", i, [name]) for i, name in enumerate(order)] + [("choice", i, pair) for i, pair in enumerate(pairs)]
-    ends = {1: words["very_fake"], 5: words["very_real"]}
-    grades = [(f"{i} {ends.get(i, '')}".strip(), i) for i in range(1, 6)]
-    scales = dict(grade=widgets.ToggleButtons(options=grades, value=None), choice=widgets.ToggleButtons(options=[("A", 0), ("B", 1)], value=None))
+    scales = {kind: widgets.ToggleButtons(options=options, value=None) for kind, options in _scales(words).items()}
     images = [widgets.Image(format="jpeg", layout=dict(max_width="48%")) for _ in range(2)]
     back, forward, where = widgets.Button(description=words["back"]), widgets.Button(description=words["next"]), widgets.Label()
     at, shown = 0, 0.
-
     def go(step):
         nonlocal at, shown
         at, shown = min(max(step, 0), len(steps) - 1), time.monotonic()
@@ -750,14 +765,12 @@ def rating_widget(
         images[1].layout.display = None if kind == "choice" else "none"
         for name, scale in scales.items():
             scale.layout.display, scale.value = (None, content[f"{kind}s"][i]) if name == kind else ("none", None)
-        place = words["at_pair" if kind == "choice" else "at_picture"].format(at=i + 1, of=len(pairs if kind == "choice" else order))
-        where.value = f"{place}. {words['pair_question' if kind == 'choice' else 'rate_question']}"
-
+        place, question, of = ("at_pair", "pair_question", pairs) if kind == "choice" else ("at_picture", "rate_question", order)
+        where.value = f"{words[place].format(at=i + 1, of=len(of))}. {words[question]}"
     def answer(change):
         kind, i, _ = steps[at]
         if change["owner"] is not scales[kind] or change["new"] in (None, content[f"{kind}s"][i]): return  # go shows what is known
         content[f"{kind}s"][i], content[f"{kind}_ms"][i] = change["new"], round(1000*(time.monotonic() - shown))
-
     for scale in scales.values(): scale.observe(answer, "value")
     back.on_click(lambda _: go(at - 1)), forward.on_click(lambda _: go(at + 1))
     go(0)
