@@ -25,7 +25,7 @@ from .core import atomic_path, get_profile, pick_device, run_manifest, seed_ever
 from .data import progress
 from .losses import discriminator_loss, generator_loss
 from .patchgan import PatchGAN
-from .training import EMA, l1_loss, learning_rate
+from .training import EMA, l1_loss, learning_rate, wishes
 from .unet import load_generator, save_generator
 
 # %% ../nbs/08_adversarial.ipynb #08012
@@ -37,6 +37,7 @@ class AdversarialRecipe:
     epochs: int = 20
     lam: float = 100.0              # λ: weight of the mean L1 beside the adversarial loss
     loss: str = "bce"               # one of `losses.GAN_LOSSES`
+    adversary: float = 1.0          # weight of the adversarial loss; 0: the generator does not hear the discriminator
     lr: float = 2e-4                # Adam's learning rate for the generator
     cosine: bool = False            # the generator's rate: constant, or up for 100 steps and then down to 0
     d_lr: float = 2e-4              # learning rate of the discriminator, constant
@@ -52,6 +53,8 @@ class AdversarialRecipe:
     bf16: bool = False              # forward pass in bfloat16, channels last
     shares: tuple = ()              # how much of an epoch each source of photos gets; (): each photo once
     aged: float = 0.0               # share of inputs that look like old prints
+    colourful: float = 0.0          # weights of the wishes of chapter 3.4, beside the L1; 0: without them
+    neutral: float = 0.0
     snapshots: int = 10             # how many generators are kept along the way
     seed: int = 42
 
@@ -102,12 +105,13 @@ def g_step(
     fake: torch.Tensor,  # the same as the discriminator sees it
     lam: float = 100.0,  # λ of the thesis's section 2.5
     loss: str = "bce",   # one of `GAN_LOSSES`
-    extra: torch.Tensor | float = 0.,  # a further loss of `pred`, a scalar with its weight
+    extra: torch.Tensor | float = 0.,  # further losses of `pred`, a scalar with their weights
+    adversary: float = 1.0,  # weight of the adversarial loss
 ) -> dict:               # g: the adversarial loss; l1: mean |Δab|/110
     "One step of the generator toward fooling the discriminator and staying near the truth."
     with untouched(discriminator):
         adversarial, l1 = generator_loss(discriminator(xb, fake).float(), loss), l1_loss(pred, yb)
-        optimizer.zero_grad(); (adversarial + lam*l1 + extra).backward(); optimizer.step()
+        optimizer.zero_grad(); (adversary*adversarial + lam*l1 + extra).backward(); optimizer.step()
     return dict(g=adversarial.item(), l1=l1.item())
 
 # %% ../nbs/08_adversarial.ipynb #08072
@@ -153,9 +157,11 @@ def batch(self: AdversarialStage, xb: torch.Tensor, yb: torch.Tensor) -> dict:
         result = d_step(self.discriminator, self.opt_d, xb, real, fake, r.loss)
         if self.step >= r.critic_steps:
             for group in self.opt_g.param_groups: group["lr"] = learning_rate(self.step - r.critic_steps, max(1, self.total - r.critic_steps), r)
-            extra = r.feature*self.looks(xb, fake, real) if self.looks else torch.zeros(())
-            result |= g_step(self.discriminator, self.opt_g, xb, yb, pred, fake, r.lam, r.loss, extra)
-            if self.looks: result["feature"] = extra.item()
+            extra = {}
+            if self.looks: extra["feature"] = r.feature*self.looks(xb, fake, real)
+            if r.colourful or r.neutral: extra["wishes"] = r.lam*wishes(pred, yb, r.colourful, r.neutral)
+            result |= g_step(self.discriminator, self.opt_g, xb, yb, pred, fake, r.lam, r.loss, sum(extra.values()), r.adversary)
+            result |= {name: value.item() for name, value in extra.items()}
             self.ema.update(self.generator)
     self.step += 1
     for name, value in result.items(): self.sums[name], self.counts[name] = self.sums.get(name, 0.0) + value, self.counts.get(name, 0) + 1
