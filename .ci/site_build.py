@@ -24,6 +24,10 @@ def outside_code(text, change):
     "Apply `change` to the parts of Markdown `text` that are not code"
     return "".join(part if i % 2 else change(part) for i, part in enumerate(CODE.split(text)))
 
+def unlinked(text):
+    "Take out the links that nbdev puts around names in the comments of a signature: in a code block they show as they are written"
+    return "".join(re.sub(r"\[(`[^`\]]+`)\]\(http[^)\s]*\)", r"\1", part) if i % 2 else part for i, part in enumerate(CODE.split(text)))
+
 # ---- citations and cross-references ----
 
 def label_of(cell):
@@ -108,7 +112,7 @@ def prepare(path, bibliography):
         return CROSSREF.sub(lambda m: f"[{name(m)}](#{m[1]})", part)
 
     for place, key in texts(nb):
-        text = outside_code("".join(place[key]), resolve)
+        text = outside_code(unlinked("".join(place[key])), resolve)
         place[key] = re.sub(r"^:{3,} *\{#refs\}\s*\n\s*:{3,}\s*$", lambda m: f"```{{=html}}\n{references}\n```", text, flags=re.M)
     for cell in nb["cells"]:
         for data in (o["data"] for o in cell.get("outputs", []) if "text/html" in o.get("data", {})):  # smalldocs leads links of prose only

@@ -41,6 +41,9 @@ def test_no_raw_citations_or_cross_references(site):
 def test_the_search_for_raw_citations_finds_them():
     assert len(RAW.findall("as in [@zhang2016, p. 3], by @fig-loss and $$x$$ {#eq-x}, not a@b.org")) == 3
 
+def test_no_markdown_links_in_code(site):
+    assert {page.name: found for page in pages(site) if (found := re.findall(r"\[`[^`]+`\]\(http", page.read_text(encoding="utf-8")))} == {}
+
 def test_every_page_of_the_sidebar_exists_and_every_notebook_is_in_it(site):
     config = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
     listed = list(sidebar(config["website"]["sidebar"]["contents"]))
