@@ -20,13 +20,13 @@ REDIRECT = '<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" cont
 
 def source(cell): return "".join(cell["source"])
 
-def outside_code(text, change):
-    "Apply `change` to the parts of Markdown `text` that are not code"
-    return "".join(part if i % 2 else change(part) for i, part in enumerate(CODE.split(text)))
+def outside_code(text, change, inside=str):
+    "Apply `change` to the parts of Markdown `text` that are not code, and `inside` to those that are"
+    return "".join(inside(part) if i % 2 else change(part) for i, part in enumerate(CODE.split(text)))
 
-def unlinked(text):
+def unlinked(code):
     "Take out the links that nbdev puts around names in the comments of a signature: in a code block they show as they are written"
-    return "".join(re.sub(r"\[(`[^`\]]+`)\]\(http[^)\s]*\)", r"\1", part) if i % 2 else part for i, part in enumerate(CODE.split(text)))
+    return re.sub(r"\[(`[^`\]]+`)\]\(http[^)\s]*\)", r"\1", code)
 
 # ---- citations and cross-references ----
 
@@ -112,7 +112,7 @@ def prepare(path, bibliography):
         return CROSSREF.sub(lambda m: f"[{name(m)}](#{m[1]})", part)
 
     for place, key in texts(nb):
-        text = outside_code(unlinked("".join(place[key])), resolve)
+        text = outside_code("".join(place[key]), resolve, unlinked)
         place[key] = re.sub(r"^:{3,} *\{#refs\}\s*\n\s*:{3,}\s*$", lambda m: f"```{{=html}}\n{references}\n```", text, flags=re.M)
     for cell in nb["cells"]:
         for data in (o["data"] for o in cell.get("outputs", []) if "text/html" in o.get("data", {})):  # smalldocs leads links of prose only

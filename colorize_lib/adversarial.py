@@ -25,7 +25,7 @@ from .core import atomic_path, get_profile, pick_device, run_manifest, seed_ever
 from .data import progress
 from .losses import discriminator_loss, generator_loss
 from .patchgan import PatchGAN
-from .training import EMA, l1_loss, learning_rate, wishes
+from .training import EMA, l1_loss, learning_rate, reduced, wishes
 from .unet import load_generator, save_generator
 
 # %% ../nbs/08_adversarial.ipynb #08012
@@ -69,8 +69,7 @@ def both_candidates(
     pred: torch.Tensor,  # predicted ab/110, (B, 2, h, w), h and w may be a fraction of H and W
 ) -> tuple:              # (real, fake), (B, 2, H, W) each
     "What the discriminator compares: both at the prediction's resolution, so that it judges colours and not sharpness."
-    real = F.interpolate(yb.float(), pred.shape[-2:], mode="area")
-    return tuple(F.interpolate(ab.float(), yb.shape[-2:], mode="bilinear") for ab in (real, pred))
+    return tuple(F.interpolate(ab.float(), yb.shape[-2:], mode="bilinear") for ab in (reduced(yb, pred), pred))
 
 # %% ../nbs/08_adversarial.ipynb #08024
 @contextmanager
