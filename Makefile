@@ -24,16 +24,16 @@ $(READY): setup.py settings.ini constraints.txt
 	@touch $@
 
 course: $(READY)
-	@$(BIN)/python tests/run.py course
+	@$(BIN)/python tools/course.py course
 
 test: $(READY)
-	@$(BIN)/python tests/run.py test
+	@$(BIN)/python tools/course.py test
 
 bench: $(READY)
-	@$(BIN)/python tests/bench.py
+	@$(BIN)/python tools/bench.py
 
 site: $(READY)
-	@$(BIN)/python .ci/site_build.py
+	@$(BIN)/python tools/build_site.py
 
 clean:
 	rm -rf .venv _proc _docs build dist *.egg-info runs .pytest_cache

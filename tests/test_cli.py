@@ -8,7 +8,8 @@ from PIL import Image, ImageOps
 from typer.testing import CliRunner
 
 import colorize_lib
-from colorize_lib import cli, color, core
+from colorize_lib import cli, color
+from colorize_lib.photos import read_photo
 
 COMMAND = [sys.executable, "-c", "from colorize_lib.cli import main; main()"]
 HEAVY = "fastai", "timm", "skimage", "sklearn", "pandas", "torchvision", "matplotlib", "scipy", "IPython"
@@ -18,9 +19,9 @@ HEAVY = "fastai", "timm", "skimage", "sklearn", "pandas", "torchvision", "matplo
 def weights(tmp_path_factory):
     "A small untrained network: these tests are about files, not about colours"
     import torch
-    from colorize_lib import unet
+    from colorize_lib.weights import build_generator, save_generator
     torch.manual_seed(0)
-    return str(unet.save_generator(unet.build_generator("compact"), tmp_path_factory.mktemp("weights")/"untrained.safetensors"))
+    return str(save_generator(build_generator("compact"), tmp_path_factory.mktemp("weights")/"untrained.safetensors"))
 
 
 def environment():
@@ -310,7 +311,7 @@ def test_hints(tmp_path, weights, monkeypatch):
     assert code == 0
     code, told = run("a.png", "-o", "hinted.png", "--hints", "strokes.png")
     assert code == 0 and "1 colorized" in told, told
-    hinted = color.photo_to_lab(np.asarray(core.read_photo("hinted.png").image))
+    hinted = color.photo_to_lab(np.asarray(read_photo("hinted.png").image))
     want = color.photo_to_lab(np.full((1, 1, 3), (100, 115, 140), np.uint8))[1:].flatten()
     assert (hinted[1:, 10:14, 20:280].mean((1, 2)) - want).norm() < 2
     assert lightness_gap(Image.open("hinted.png"), photo) < .5

@@ -6,8 +6,9 @@ import pytest
 import torch
 from skimage.color import lab2rgb, rgb2lab
 
-from colorize_lib.color import (in_gamut, lab_to_photo, lab_to_rgb, lightness, map_to_gamut, photo_to_lab,
-                                rgb_to_lab)
+from colorize_lib.color import (
+    in_gamut, lab_to_photo, lab_to_rgb, lightness, map_to_gamut, photo_to_lab, rgb_to_lab
+)
 
 BLOCKS = range(0, 256, 16)
 

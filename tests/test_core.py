@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from colorize_lib.core import PhotoError, find_photos, read_photo
+from colorize_lib.photos import find_photos, PhotoError, read_photo
 
 def test_import_is_light():
     "`colorize --help` waits for this import; it must not pull in numerical libraries"

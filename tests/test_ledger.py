@@ -41,7 +41,7 @@ def test_a_claim_that_is_wrong_fails():
 def test_its_cell_is_there(claim): ledger.find_cell(claim.notebook, claim.cell)
 
 def test_a_cell_that_is_gone_fails():
-    with pytest.raises(LookupError, match="0 cells"): ledger.find_cell("06_patchgan", "06c999")
+    with pytest.raises(LookupError, match="0 cells"): ledger.find_cell("25_patchgan", "06c999")
     with pytest.raises(LookupError, match="0 cells"): ledger.find_cell("99_nonesuch", "06c022")
 
 def test_enough_claims_with_status_and_reason():
@@ -68,7 +68,7 @@ def test_every_reference_is_cited_and_known():
     assert [n for n, key in keys.items() if not ledger.cited_in(key)] == []
 
 def test_every_chapter_shows_its_own_claims():
-    for notebook in {claim.notebook for claim in CLAIMS.values()} - {"14_ledger"}:
+    for notebook in {claim.notebook for claim in CLAIMS.values()} - {"51_conclusion"}:
         cells = [c for c in ledger.chapters()[notebook] if f'.badges("{notebook}")' in "".join(c["source"])]
         assert len(cells) == 1, notebook
         stored = "".join(cells[0]["outputs"][0]["data"]["text/html"])
@@ -80,7 +80,7 @@ NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]\d+)?")
 
 def stored_rows():
     "id -> the line of the stored page"
-    outputs = (o for c in ledger.chapters()["14_ledger"] for o in c.get("outputs", []))
+    outputs = (o for c in ledger.chapters()["51_conclusion"] for o in c.get("outputs", []))
     page = next(html for o in outputs if 'id="ledger"' in (html := "".join(o.get("data", {}).get("text/html", []))))
     assert not re.search(r'(src|href)="(https?:)?//', page)
     return dict(re.findall(r'(?ms)^(?:<tbody>\s*)?(?=<tr id="([^"]+)")(.*?</tr>)', page))
@@ -116,7 +116,7 @@ def test_a_page_that_is_out_of_date_is_noticed(rows):
 
 def stored_scores():
     "The table of scores that chapter 10 shows: photo -> numbers"
-    cell = ledger.chapters()["10_survey"][ledger.find_cell("10_survey", "10s042")]
+    cell = ledger.chapters()["44_survey"][ledger.find_cell("44_survey", "10s042")]
     text = "".join(cell["outputs"][0]["data"]["text/plain"])
     return {photo: [float(n) for n in numbers.split()] for photo, numbers in re.findall(r"(?m)^(\d\d) +([\d. ]+)$", text)}
 

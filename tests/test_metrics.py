@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import colorize_lib
-from colorize_lib.core import sample_photos
+from colorize_lib.photos import sample_photos
 
 COMMAND = [sys.executable, "-c", "from colorize_lib.evaluate_cli import main; main()"]
 

@@ -13,7 +13,7 @@ def site(tmp_path_factory):
     skip = shutil.ignore_patterns(".git", ".venv", "_proc", "_docs", "build", "dist", "runs", "*.egg-info", "__pycache__")
     shutil.copytree(ROOT, copy, ignore=skip)
     without_quarto = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if not (Path(p)/"quarto").exists())
-    run = subprocess.run([sys.executable, ".ci/site_build.py"], cwd=copy, env={**os.environ, "PATH": without_quarto},
+    run = subprocess.run([sys.executable, "tools/build_site.py"], cwd=copy, env={**os.environ, "PATH": without_quarto},
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert run.returncode == 0, run.stdout[-3000:]
     return copy/"_docs"

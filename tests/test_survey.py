@@ -8,7 +8,8 @@ import pytest
 from scipy.stats import norm
 from typer.testing import CliRunner
 
-from colorize_lib import core, survey, survey_tool
+from colorize_lib import survey, survey_answers, survey_cli, survey_page, survey_report
+from colorize_lib.photos import sample_photos
 
 AXE = "axe-core", "4.14.1", "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="  # name, version, sha512
 SOURCES = "real", "l1", "vivid"
@@ -16,7 +17,7 @@ SOURCES = "real", "l1", "vivid"
 
 def command(*args):
     "colorize-survey in this process: exit code and everything it said"
-    result = CliRunner().invoke(survey_tool.app, list(map(str, args)))
+    result = CliRunner().invoke(survey_cli.app, list(map(str, args)))
     return result.exit_code, result.output
 
 
@@ -25,7 +26,7 @@ def photos(tmp_path_factory):
     "Three colour photos, one with notes that must not get out"
     folder = tmp_path_factory.mktemp("photos")
     for name in ("coffee", "chelsea", "flower"):
-        image = core.sample_photos()[name]
+        image = sample_photos()[name]
         image.thumbnail((320, 320))
         exif = image.getexif()
         exif[0x010e] = "the secret note"
@@ -59,7 +60,7 @@ def test_the_page_fetches_nothing_and_carries_no_notes(built):
 
 def test_the_page_is_gray_around_the_pictures():
     "A coloured surround would change how the pictures look"
-    style = survey_tool.survey_page({}).split("<style>")[1].split("</style>")[0]
+    style = survey_page.survey_page({}).split("<style>")[1].split("</style>")[0]
     found = re.findall(r"#([0-9a-f]{6})\b", style)
     assert len(found) > 8 and all(c[:2] == c[2:4] == c[4:] for c in found)
 
@@ -85,7 +86,7 @@ def test_the_same_seed_builds_the_same_survey_and_a_key_is_never_lost(photos, bu
 def test_photos_that_cannot_be_used_are_named(photos, tmp_path):
     folder = tmp_path/"in"
     shutil.copytree(photos, folder)
-    core.sample_photos()["coffee"].convert("L").save(folder/"gray.png")
+    sample_photos()["coffee"].convert("L").save(folder/"gray.png")
     (folder/"broken.jpg").write_text("no photo")
     code, said = command("build", folder, "--models", "l1", "--controls", "real", "--side", "100", "--device", "cpu", "-o", tmp_path/"out")
     assert code == 0 and "broken.jpg" in said and "gray.png: is gray" in said
@@ -97,15 +98,15 @@ def test_photos_that_cannot_be_used_are_named(photos, tmp_path):
 @pytest.fixture
 def inbox(key, tmp_path):
     "Five good files of answers"
-    people = survey_tool.simulated_answers(key, 5, dict(zip(SOURCES, (1.2, -0.5, 0.4))))
-    for i, person in enumerate(people): (tmp_path/f"p{i}.json").write_text(survey_tool.answer_file(person), encoding="utf-8")
+    people = survey_answers.simulated_answers(key, 5, dict(zip(SOURCES, (1.2, -0.5, 0.4))))
+    for i, person in enumerate(people): (tmp_path/f"p{i}.json").write_text(survey_page.answer_file(person), encoding="utf-8")
     return tmp_path
 
 
 def edited(path, **changes):
     "The same file with other content and a fresh checksum"
     content = json.loads(path.read_text(encoding="utf-8"))["content"]
-    return survey_tool.answer_file({**content, **changes})
+    return survey_page.answer_file({**content, **changes})
 
 
 def analysed(inbox, built, *options):
@@ -128,7 +129,7 @@ def test_the_report_holds_the_models_of_every_source(inbox, key, built):
     ratings = pd.read_csv(out/"ratings.csv")
     assert set(models) == set(SOURCES)
     for source, model in models.items():
-        counts = survey_tool.grade_counts(ratings[ratings.source == source], "photo")
+        counts = survey_report.grade_counts(ratings[ratings.source == source], "photo")
         assert model["agreement"]["photos"] == pytest.approx(counts.apply(survey.agreement, axis=1).to_dict())
         assert model["reliability"]["icc"] == pytest.approx(survey.variances(counts)["icc"])
         assert model["power"]["other"] == pytest.approx(survey.power(counts, 3, 5))
@@ -192,22 +193,22 @@ def test_the_intervals_of_the_choices_keep_their_promise():
     truth, held, names = norm.cdf(-0.8/np.sqrt(2*(0.5**2 + 0.8**2))), 0, ["one", "other"]
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        _, appeal = survey_tool.feelings([0.8, 0.0], 30, 20, rng=rng)
+        _, appeal = survey_answers.feelings([0.8, 0.0], 30, 20, rng=rng)
         rater, photo = (i.ravel() for i in np.indices(appeal.shape[:2]))
         chosen = np.array(names)[np.argmax(appeal, axis=2).ravel()]
         choices = pd.DataFrame(dict(rater=rater, photo=photo, left="one", right="other", chosen=chosen)).sample(frac=1/3, random_state=seed)
-        share = survey_tool.choice_shares(choices, names, seed=seed).iloc[0]
+        share = survey_report.choice_shares(choices, names, seed=seed).iloc[0]
         held += share.low <= truth <= share.high
     assert held >= 90
 
 
 def test_without_ipywidgets_the_widget_says_what_to_install(key, monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    with pytest.raises(ImportError, match="pip install ipywidgets"): survey_tool.rating_widget({}, key)
+    with pytest.raises(ImportError, match="pip install ipywidgets"): survey_answers.rating_widget({}, key)
 
 
 def test_help_is_quick():
-    script = "import sys, time; from colorize_lib.survey_tool import app\ntry: app(['build', '--help'])\nexcept SystemExit: pass\nprint('CPU', time.process_time(), *(m for m in ('torch', 'pandas', 'scipy') if m in sys.modules))"
+    script = "import sys, time; from colorize_lib.survey_cli import app\ntry: app(['build', '--help'])\nexcept SystemExit: pass\nprint('CPU', time.process_time(), *(m for m in ('torch', 'pandas', 'scipy') if m in sys.modules))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     seconds, *heavy = run.stdout.rsplit("CPU", 1)[1].split()
     assert float(seconds) < 0.5 and not heavy, run.stdout
@@ -304,8 +305,8 @@ def test_the_whole_survey_with_the_keyboard_alone(browser, built, key, tmp_path)
     tab_to(browser, "save")
     press(browser, Keys.ENTER)
     file = downloaded(tmp_path/"downloads")
-    content = survey_tool.opened(file.read_text(encoding="utf-8"))
-    survey_tool.check_answers(content, key)  # the page's order is Python's for the same seed
+    content = survey_answers.opened(file.read_text(encoding="utf-8"))
+    survey_answers.check_answers(content, key)  # the page's order is Python's for the same seed
     assert content["grades"] == grades and content["choices"] == [0, 1, 1] and all(t >= 0 for t in content["grade_ms"])
     code, said = command("analyse", file, "--key", built/"key.json", "-o", tmp_path/"out")
     assert code == 0 and json.loads((tmp_path/"out"/"report.json").read_text())["raters"] == 1, said
@@ -328,10 +329,10 @@ def played(browser, built, person, folder):
 
 
 def test_the_planted_order_comes_out_of_the_page(browser, built, key, tmp_path):
-    people = survey_tool.simulated_answers(key, 4, dict(real=2., l1=-2., vivid=0.), seed=3)
+    people = survey_answers.simulated_answers(key, 4, dict(real=2., l1=-2., vivid=0.), seed=3)
     for person in people:
         file = played(browser, built, person, tmp_path/"downloads")
-        content = survey_tool.opened(file.read_text(encoding="utf-8"))
+        content = survey_answers.opened(file.read_text(encoding="utf-8"))
         assert [content[name] for name in ("order", "grades", "pairs", "choices")] == [person[name] for name in ("order", "grades", "pairs", "choices")]
     code, said, out = analysed(tmp_path/"downloads", built)
     assert code == 0, said

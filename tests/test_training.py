@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 
-from colorize_lib.unet import load_generator
+from colorize_lib.weights import load_generator
 
 EPOCHS = 8
 
 def train(out):
-    return [sys.executable, "-c", "from colorize_lib.cli import train_main; train_main()", "--profile", "smoke", "--no-pretrained",
+    return [sys.executable, "-c", "from colorize_lib.train_cli import main; main()", "--profile", "smoke", "--no-pretrained",
             "--frozen", "0", "--batch-size", "1", "--epochs", str(EPOCHS), "--out", str(out)]
 
 def env(tmp): return {**os.environ, "COLORIZE_CACHE": str(tmp/"cache"), "OMP_NUM_THREADS": "1"}
