@@ -40,4 +40,4 @@ def test_another_recipe_is_refused(tmp_path):
     quick = [*train(tmp_path/"run"), "--epochs", "1"]
     subprocess.run(quick, env=env(tmp_path), check=True, capture_output=True)
     other = subprocess.run([*quick, "--lr", "0.5"], env=env(tmp_path), capture_output=True, text=True)
-    assert other.returncode == 1 and "lr:" in other.stderr and "checkpoint.pt" in other.stderr.replace("\n", "")
+    assert other.returncode == 1 and "lr:" in other.stderr and "checkpoint-" in other.stderr.replace("\n", "")
