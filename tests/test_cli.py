@@ -1,5 +1,5 @@
 "What only the command line itself can show: odd files, crashes, overwriting, exit codes, start-up."
-import json, os, signal, struct, subprocess, sys, time, zlib
+import json, os, signal, struct, subprocess, sys, textwrap, time, zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 
 import colorize_lib
 from colorize_lib import cli, color
+from colorize_lib.console import NOTE
 from colorize_lib.photos import read_photo
 
 COMMAND = [sys.executable, "-c", "from colorize_lib.cli import main; main()"]
-HEAVY = "fastai", "timm", "skimage", "sklearn", "pandas", "torchvision", "matplotlib", "scipy", "IPython"
+HEAVY = {"fastai", "timm", "skimage", "sklearn", "pandas", "torchvision", "matplotlib", "scipy", "IPython"}
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +155,7 @@ def test_hostile_folder(tmp_path, weights):
             assert 0x0112 not in im.getexif(), name
             lossy = target.suffix.lower() in (".jpg", ".webp")
             assert lightness_gap(im, gray) < (1 if lossy else .5), (name, lightness_gap(im, gray))
-            if target.suffix.lower() != ".bmp": assert im.getexif()[0x0131] == cli.NOTE, name
+            if target.suffix.lower() != ".bmp": assert im.getexif()[0x0131] == NOTE, name
             if name.startswith("turned"): assert im.getexif()[0x010E] == "Grandmother, 1931", name
     with Image.open(folder/"la.png") as a, Image.open(out/"la_color.png") as b:
         assert a.getchannel("A").tobytes() == b.getchannel("A").tobytes()
@@ -299,7 +300,7 @@ def test_usage_errors(tmp_path, weights, monkeypatch):
 def test_hints(tmp_path, weights, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photo = gray_photo(300, 200)
-    photo.save("a.png"); photo.save("b.png"); photo.save("opaque.png")
+    for name in ("a.png", "b.png", "opaque.png"): photo.save(name)
     layer = Image.new("RGBA", (600, 400)) # twice the photo's size: it is resized
     layer.save("empty.png")
     layer.paste((100, 115, 140, 255), (20, 20, 580, 30))
@@ -315,7 +316,7 @@ def test_hints(tmp_path, weights, monkeypatch):
     want = color.photo_to_lab(np.full((1, 1, 3), (100, 115, 140), np.uint8))[1:].flatten()
     assert (hinted[1:, 10:14, 20:280].mean((1, 2)) - want).norm() < 2
     assert lightness_gap(Image.open("hinted.png"), photo) < .5
-    assert Image.open("hinted.png").getexif()[0x0131] == cli.NOTE
+    assert Image.open("hinted.png").getexif()[0x0131] == NOTE
 
     strokes = Path("strokes.png").read_bytes()
     for hints, word in (("opaque.png", "opaque"), ("empty.png", "no strokes"), ("turned.png", "another shape"), ("gone.png", "no such file")):
@@ -362,30 +363,43 @@ def test_name_that_is_not_text(tmp_path, weights):
     assert (tmp_path/os.fsdecode(b"caf\xe9_color.jpg")).exists()
 
 
-def test_start_up_is_light(tmp_path, weights):
-    code = "import sys, json, colorize_lib.cli; print(json.dumps([m for m in sys.modules if '.' not in m]))"
-    loaded = json.loads(subprocess.run([sys.executable, "-c", code], env=environment(), cwd=tmp_path, capture_output=True, text=True, check=True).stdout)
-    assert not {*HEAVY, "torch"} & set(loaded)
-
-    gray_photo(40, 30).save(tmp_path/"a.jpg")
+def loaded_by(code, cwd):
+    "What Python code prints, and the top-level modules that a fresh interpreter holds when it ends or leaves"
     code = f"""
-import sys, json
-from colorize_lib.cli import main
-sys.argv = ["colorize", "a.jpg", "--model", {weights!r}]
-try: main()
-except SystemExit as e: assert e.code == 0
+import json, sys
+try:
+{textwrap.indent(code, "    ")}
+except SystemExit as e: assert not e.code, e.code
 print(json.dumps([m for m in sys.modules if "." not in m]))
 """
-    run = subprocess.run([sys.executable, "-c", code], env=environment(), cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code], env=environment(), cwd=cwd, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    loaded = json.loads(run.stdout)
-    assert "torch" in loaded and not set(HEAVY) & set(loaded), set(HEAVY) & set(loaded)
+    said, _, modules = run.stdout.rstrip().rpartition("\n")
+    return said, set(json.loads(modules))
 
-    for args in ("--version", "--help"): # no torch: fast even on a slow disk
-        start = time.time()
-        run = shell(args, cwd=tmp_path)
-        assert run.returncode == 0 and time.time() - start < 3
-    assert shell("--version", cwd=tmp_path).stdout.strip() == f"colorize_lib {colorize_lib.__version__}"
+
+@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli"])
+def test_import_is_light(tmp_path, module):
+    "Whoever asks a command for `--help` waits for this import"
+    _, loaded = loaded_by(f"import colorize_lib.{module}", tmp_path)
+    assert not loaded & {*HEAVY, "torch"}
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_answers_without_torch(tmp_path, option):
+    said, loaded = loaded_by(f"from colorize_lib.cli import main\nsys.argv = ['colorize', '{option}']\nmain()", tmp_path)
+    assert not loaded & {*HEAVY, "torch", "numpy"}
+    if option == "--version": assert said == f"colorize_lib {colorize_lib.__version__}"
+    else: assert "--hints" in said
+
+
+def test_a_photo_needs_torch_and_little_else(tmp_path, weights):
+    gray_photo(40, 30).save(tmp_path/"a.jpg")
+    again = f"from colorize_lib.cli import main\nsys.argv = ['colorize', 'a.jpg', '--model', {weights!r}]\nmain()"
+    _, loaded = loaded_by(again, tmp_path)
+    assert "torch" in loaded and not HEAVY & loaded, HEAVY & loaded
+    _, loaded = loaded_by(again, tmp_path)  # there is nothing left to do
+    assert not loaded & {*HEAVY, "torch", "numpy"}
 
 
 def test_twelve_megapixels(tmp_path, weights):

@@ -1,4 +1,4 @@
-"""What a notebook cannot test of `core`: a fresh interpreter, other users' rights, hostile settings."""
+"""What a notebook cannot test of `core`, `photos` and `console`: a fresh interpreter, other users' rights, odd names."""
 import os, subprocess, sys
 from pathlib import Path
 
@@ -7,9 +7,11 @@ from PIL import Image
 
 from colorize_lib.photos import find_photos, PhotoError, read_photo
 
-def test_import_is_light():
+@pytest.mark.parametrize("module", ["core", "photos", "console"])
+def test_import_is_light(module):
     "`colorize --help` waits for this import; it must not pull in numerical libraries"
-    code = "import sys, colorize_lib.core; print([m for m in ('torch', 'fastai', 'pandas', 'matplotlib', 'numpy') if m in sys.modules])"
+    code = (f"import sys, colorize_lib.{module}\n"
+            "print([m for m in ('torch', 'fastai', 'pandas', 'matplotlib', 'numpy', 'scipy') if m in sys.modules])")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
 
@@ -34,6 +36,13 @@ def test_names_that_are_not_text(tmp_path):
     except OSError: pytest.skip("this disk has only text names")
     with pytest.raises(PhotoError) as error: read_photo(os.fsdecode(name))
     str(error.value).encode("utf-8")  # can be printed anywhere
+
+def test_one_folder_by_two_links(tmp_path):
+    "A folder of photos and two links to it: each photo is found once, where it lies"
+    (tmp_path/"m").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path/"m"/"one.png")
+    for link in ("a", "z"): (tmp_path/link).symlink_to(tmp_path/"m")
+    assert find_photos(tmp_path) == [tmp_path/"m"/"one.png"]
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
 def test_extreme_shapes(tmp_path, size):
