@@ -23,7 +23,7 @@ def in_turns(rounds, **sides):
 
 
 def networks():
-    from colorize_lib.unet import thesis_generator
+    from colorize_lib.transfer import thesis_generator
     from colorize_lib.weights import build_generator
     with warnings.catch_warnings(action="ignore"): return build_generator("compact"), thesis_generator()
 
