@@ -125,8 +125,8 @@ def test_links_to_notebooks_lead_to_notebooks():
 LAYERS = [layer.split() for layer in (
     "core",
     "color photos",
-    "console data losses unet lpips intervals survey ledger",
-    "batches patchgan compact colour_terms bins classical transfer survey_models",
+    "console data losses unet lpips intervals survey chapters",
+    "batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights",
     "metrics inference training adversarial",
     "survey_page survey_answers survey_report report_page",
