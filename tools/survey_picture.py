@@ -1,4 +1,6 @@
-"""The figure of the survey's page in chapter 4.4b: three screens of a phone, side by side. Run: python tools/survey_picture.py"""
+"""The figure of the survey's page in chapter 6.5: three screens of a phone, side by side.
+
+Run: python tools/survey_picture.py (needs selenium, chromium and chromedriver)."""
 import io, shutil, tempfile
 from pathlib import Path
 
@@ -7,38 +9,64 @@ from selenium import webdriver
 
 from colorize_lib import core, survey_page
 from colorize_lib.photos import sample_photos
-from colorize_lib.weights import default_weights
 
-SIZE = 360, 780
-SCREENS = [("light", "en", "go(0)"), ("light", "en", "go(2); choose(4)"), ("dark", "vi", "go(steps.findIndex(s => s.screen === 'pair')); choose(0)")]
+WIDTH = 360   # of a screen, CSS pixels
+HEIGHT = 780
+GAP = 40      # between two screens, device pixels
+SCREENS = [   # colours, language, what leads to the screen
+    ("light", "en", "go(0)"),
+    ("light", "en", "go(2); choose(4)"),
+    ("dark", "vi", "go(steps.findIndex(s => s.screen === 'pair')); choose(0)"),
+]
+FLAGS = ("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run")
 
 
 def phone(folder):
-    "Headless Chromium in the size of a phone"
+    "Headless Chromium in the size of a phone, with two device pixels a CSS pixel"
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", f"user-data-dir={folder/'profile'}"): options.add_argument(f"--{flag}")
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", dict(width=SIZE[0], height=SIZE[1], deviceScaleFactor=2, mobile=True))
+    for flag in (*FLAGS, f"user-data-dir={folder/'profile'}"): options.add_argument(f"--{flag}")
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    browser = webdriver.Chrome(options=options, service=service)
+    size = dict(width=WIDTH, height=HEIGHT, deviceScaleFactor=2, mobile=True)
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     return browser
+
+
+def screenshot(browser, colours, language, script):
+    "One screen of the survey"
+    features = [dict(name="prefers-color-scheme", value=colours)]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dict(features=features))
+    browser.execute_script(f"state.language = '{language}'; {script}")
+    browser.execute_script("document.activeElement.blur()")
+    return Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
+
+
+def build(folder):
+    "A survey of the sample photos: the address of its page"
+    for name, image in sample_photos().items(): image.save(folder/f"{name}.png")
+    named = survey_page.named_photos([folder])
+    sources = ["real", "l1", "vivid"]
+    survey_page.build_survey(named, sources, folder/"survey", side=480, seed=3)
+    return (folder/"survey"/"survey.html").as_uri()
 
 
 def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for photo, image in sample_photos().items(): image.save(folder/f"{photo}.png")
-        survey_page.build_survey(survey_page.named_photos([folder]), ["real", "l1", default_weights()], folder/"survey", side=480, seed=3)
-        browser, sheet = phone(folder), Image.new("RGB", (SIZE[0]*2*3 + 80, SIZE[1]*2), "white")
+        address = build(folder)
+        browser = phone(folder)
         try:
-            browser.get((folder/"survey"/"survey.html").as_uri())
+            browser.get(address)
             browser.execute_script("begin({...state, seed: 11})")
-            for i, (colours, language, script) in enumerate(SCREENS):
-                browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dict(features=[dict(name="prefers-color-scheme", value=colours)]))
-                browser.execute_script(f"state.language = '{language}'; {script}")
-                browser.execute_script("document.activeElement.blur()")
-                sheet.paste(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB"), (i*(SIZE[0]*2 + 40), 0))
+            screens = [screenshot(browser, *screen) for screen in SCREENS]
         finally: browser.quit()
-    with core.atomic_path(core.output_dir()/"survey_page.png") as draft: sheet.resize((sheet.width//2, sheet.height//2), Image.Resampling.LANCZOS).quantize(256).save(draft, optimize=True)
+    step = 2*WIDTH + GAP
+    sheet = Image.new("RGB", (step*len(screens) - GAP, 2*HEIGHT), "white")
+    for i, screen in enumerate(screens): sheet.paste(screen, (i*step, 0))
+    small = sheet.resize((sheet.width//2, sheet.height//2), Image.Resampling.LANCZOS)
+    with core.atomic_path(core.output_dir()/"survey_page.png") as draft:
+        small.quantize(256).save(draft, optimize=True)
 
 
 if __name__ == "__main__": main()

@@ -3,7 +3,7 @@ const survey = JSON.parse(document.getElementById("data").textContent);
 const $ = id => document.getElementById(id);
 const all = selector => [...document.querySelectorAll(selector)];
 
-// ---- chance, the same on every device: `survey_page.mulberry32` and its friends in Python do exactly this ----
+// ---- chance, the same on every device: in Python, `survey_page` has the same functions ----
 
 function mulberry32(seed) { // draw(n): a whole number from 0 to n - 1
   return n => {
