@@ -290,7 +290,8 @@ def axe(tmp_path_factory):
 
 FLAGS = (
     "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-    "disable-sync", "disable-background-networking", "disable-component-update", "disable-dev-shm-usage",
+    "disable-sync", "disable-background-networking", "disable-component-update",
+    "disable-dev-shm-usage",
 )
 
 

@@ -25,7 +25,8 @@ def phone(folder):
     "Headless Chromium in the size of a phone, with two device pixels a CSS pixel"
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium")
-    for flag in (*FLAGS, f"user-data-dir={folder/'profile'}"): options.add_argument(f"--{flag}")
+    for flag in (*FLAGS, f"user-data-dir={folder/'profile'}"):
+        options.add_argument(f"--{flag}")
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     browser = webdriver.Chrome(options=options, service=service)
     size = dict(width=WIDTH, height=HEIGHT, deviceScaleFactor=2, mobile=True)
