@@ -2,7 +2,7 @@
 import subprocess, sys
 from pathlib import Path
 
-from colorize_lib.core import read_photo, sample_photos
+from colorize_lib.photos import read_photo, sample_photos
 from colorize_lib.data import source_parts
 
 TOOL = Path(__file__).parents[1]/"tools"/"pack_photos.py"
