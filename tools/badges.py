@@ -23,8 +23,11 @@ def badge_cell(name):
     return dict(cell_type="code", execution_count=None, id="claims", metadata={}, outputs=[stored(ledger.badges(name))], source=source)
 
 
-def starts_exercises(cell):
-    return cell["cell_type"] == "markdown" and "".join(cell["source"]).startswith("## Exercises")
+def place(cells):
+    "Before the exercises, else before the references, else at the end"
+    heads = ["".join(cell["source"]) if cell["cell_type"] == "markdown" else "" for cell in cells]
+    found = [i for start in ("## Exercises", "## References") for i, head in enumerate(heads) if head.startswith(start)]
+    return [*found, len(cells)][0]
 
 
 def renew(path, has_claims):
@@ -32,9 +35,7 @@ def renew(path, has_claims):
     text = path.read_text(encoding="utf-8")
     nb = json.loads(text)
     cells = [cell for cell in nb["cells"] if cell["id"] != "claims"]
-    if has_claims:
-        at = next(i for i, cell in enumerate(cells) if starts_exercises(cell))
-        cells.insert(at, badge_cell(path.stem))
+    if has_claims: cells.insert(place(cells), badge_cell(path.stem))
     nb["cells"] = cells
     new = json.dumps(nb, ensure_ascii=False, indent=1) + "\n"
     if new != text: path.write_text(new, encoding="utf-8")

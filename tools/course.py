@@ -5,29 +5,53 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-IGNORED = shutil.ignore_patterns(".git", ".venv", "_proc", "_docs", "build", "dist", "runs", "*.egg-info", "__pycache__", ".*_cache", ".gitconfig")
+IGNORED = shutil.ignore_patterns(".git", ".venv", "_proc", "_docs", "build", "dist", "runs", "*.egg-info", "__pycache__",
+                                 ".*_cache", ".gitconfig")
 JOBS = 2
 os.environ["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
 os.environ.update(OMP_NUM_THREADS="1", MPLBACKEND="agg", PYTHONDONTWRITEBYTECODE="1")
 os.environ.pop("COLORIZE_PHOTOS", None)  # the notebooks must do with the photos that are always there
 
-def say(text): print(text, flush=True)
+
+def say(text):
+    print(text, flush=True)
+
 
 def sh(*command, cwd=ROOT, env=None):
     "Run quietly; the output comes back with the result"
     return subprocess.run([str(c) for c in command], cwd=cwd, env={**os.environ, **(env or {})},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
 
-def notebooks(): return sorted((ROOT/"nbs").glob("*.ipynb"))
-def numbered(): return [nb for nb in notebooks() if nb.name[:2].isdigit()]
+
+def pip(*arguments, **kwargs):
+    return sh(sys.executable, "-m", "pip", *arguments, **kwargs)
+
+
+def notebooks():
+    return sorted((ROOT/"nbs").glob("*.ipynb"))
+
+
+def numbered():
+    return [nb for nb in notebooks() if nb.name[:2].isdigit()]
+
 
 class Tally:
     "Counts checks and says each one's result as it comes"
-    def __init__(self): self.passed, self.failed, self.skipped = 0, 0, []  # skipped: the reason of each
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+        self.skipped = []  # the reason of each
+
     def add(self, name, ok, why="", seconds=None):
-        self.passed, self.failed = self.passed + bool(ok), self.failed + (not ok)
+        if ok: self.passed += 1
+        else: self.failed += 1
         say(f"  {'ok    ' if ok else 'FAILED'} {name}" + (f" ({seconds:.0f} s)" if seconds else ""))
-        if not ok and why: say("\n".join("         " + line for line in why.strip().splitlines()[-40:]))
+        if not ok: self.explain(why)
+
+    def explain(self, why):
+        lines = why.strip().splitlines()[-40:]
+        if lines: say("\n".join("         " + line for line in lines))
+
     def each(self, work, items, jobs=JOBS):
         "`work(item)` -> (ok, why), on all items, `jobs` at a time"
         def timed(item):
@@ -38,73 +62,101 @@ class Tally:
 
 # ---- make test ----
 
+EXPORTS = [("modules are exported from the notebooks", "nbdev_export", "colorize_lib", "*.py"),
+           ("notebooks are clean", "nbdev_clean", "nbs", "*.ipynb")]
+README = """
+import sys
+sys.path.insert(0, "tools")
+from build_site import ROOT, readme
+sys.stdout.write(readme(ROOT/"nbs"/"index.ipynb", ROOT/"figures"))
+"""
+
+
+def is_changed(new, old):
+    return not old.is_file() or new.read_bytes() != old.read_bytes()
+
+
 def check_exported(tally, tmp):
     "Exporting and cleaning a copy must change nothing, and the README must be the index's"
     copy = tmp/"copy"
     shutil.copytree(ROOT, copy, ignore=IGNORED)
-    changed = lambda folder, pattern: [p.name for p in sorted((copy/folder).glob(pattern))
-        if not (ROOT/folder/p.name).is_file() or p.read_bytes() != (ROOT/folder/p.name).read_bytes()]
-    for name, command, folder, pattern in [("modules are exported from the notebooks", "nbdev_export", "colorize_lib", "*.py"),
-                                           ("notebooks are clean", "nbdev_clean", "nbs", "*.ipynb")]:
+    for name, command, folder, pattern in EXPORTS:
         run = sh(BIN/command, cwd=copy)
-        differ = changed(folder, pattern)
-        tally.add(name, run.returncode == 0 and not differ, f"{run.stdout}\n{command} changes: {', '.join(differ)}")
-    fresh = sh(sys.executable, "-c", "import sys; sys.path.insert(0, 'tools'); from build_site import readme; from pathlib import Path; "
-               "sys.stdout.write(readme(Path('nbs/index.ipynb'), Path('figures')))", env={"PYTHONIOENCODING": "utf-8"})
-    stored = (ROOT/"README.md").read_text(encoding="utf-8")
-    tally.add("README.md is the index", fresh.returncode == 0 and fresh.stdout == stored, f"{fresh.stdout[-500:]}\nrun: make site")
+        changed = [p.name for p in sorted((copy/folder).glob(pattern)) if is_changed(p, ROOT/folder/p.name)]
+        tally.add(name, run.returncode == 0 and not changed, f"{run.stdout}\n{command} changes: {', '.join(changed)}")
+    fresh = sh(sys.executable, "-c", README, env={"PYTHONIOENCODING": "utf-8"})
+    same = fresh.stdout == (ROOT/"README.md").read_text(encoding="utf-8")
+    tally.add("README.md is the index", fresh.returncode == 0 and same, f"{fresh.stdout[-500:]}\nrun: make site")
+
 
 def test_notebook(nb):
     run = sh(BIN/"nbdev_test", "--path", nb)
     return run.returncode == 0 and "Success." in run.stdout, run.stdout  # exit code 0 alone may mean that nothing ran
 
+
 def run_pytest(tally, tmp):
     report = tmp/"pytest.xml"
-    run = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "tests"], cwd=ROOT)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "tests"]
+    run = subprocess.run(command, cwd=ROOT)
     suites = list(ET.parse(report).iter("testsuite")) if report.exists() else []
-    total, bad = (sum(int(s.get(k, 0)) for s in suites for k in keys) for keys in (["tests"], ["failures", "errors"]))
-    skipped = [s.get("message", "") for suite in suites for s in suite.iter("skipped")]
-    if run.returncode and not bad: bad, total = 1, total + 1  # pytest itself stumbled, or found no test
-    tally.passed, tally.failed, tally.skipped = tally.passed + total - bad - len(skipped), tally.failed + bad, tally.skipped + skipped
+    count = lambda key: sum(int(suite.get(key, 0)) for suite in suites)
+    total = count("tests")
+    bad = count("failures") + count("errors")
+    skipped = [skip.get("message", "") for suite in suites for skip in suite.iter("skipped")]
+    tally.passed += total - bad - len(skipped)
+    tally.failed += bad or int(run.returncode != 0)  # pytest itself may stumble, or find no test
+    tally.skipped += skipped
+
 
 def installed_place(tally, tmp):
     "Build the wheel and install it where nothing of the clone can be seen; the heavy packages are shared with .venv"
     source, venv = tmp/"source", tmp/"venv"
     shutil.copytree(ROOT, source, ignore=IGNORED)
-    build = sh(sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "-w", tmp, ".", cwd=source)
+    build = pip("wheel", "-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "-w", tmp, ".", cwd=source)
     wheels = list(tmp.glob("*.whl"))
     if not wheels: return tally.add("the wheel builds and installs", False, build.stdout)
     sh(sys.executable, "-m", "venv", "--without-pip", venv)
     site = next(venv.glob("lib/python*/site-packages"))
     # Python reads .pth files (which lead to the clone) only in its own site-packages, not in a folder added by one
-    (site/"shared.pth").write_text(str(next((BIN.parent).glob("lib/python*/site-packages")).resolve()) + "\n")
+    shared = next(BIN.parent.glob("lib/python*/site-packages")).resolve()
+    (site/"shared.pth").write_text(f"{shared}\n")
     python = venv/"bin"/"python"
-    install = sh(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check", "--no-deps", "--force-reinstall", wheels[0])
+    install = pip("--python", python, "install", "-q", "--disable-pip-version-check", "--no-deps", "--force-reinstall", wheels[0])
     sh(python, "-m", "ipykernel", "install", "--prefix", venv, "--name", "python3")
     where = sh(python, "-c", "import colorize_lib; print(colorize_lib.__file__)", cwd=tmp)
     ok = str(site) in where.stdout and (venv/"bin"/"colorize").exists()
     tally.add("the wheel builds and installs", ok, f"{build.stdout}\n{install.stdout}\n{where.stdout}")
     return venv if ok else None
 
+
 def papermill(nb, out, cwd, python=sys.executable, env=None):
-    run = sh(python, "-m", "papermill", "-p", "profile", "smoke", "--cwd", cwd, "--no-progress-bar", nb, out, cwd=cwd, env=env)
+    options = ["-p", "profile", "smoke", "--cwd", cwd, "--no-progress-bar"]
+    run = sh(python, "-m", "papermill", *options, nb, out, cwd=cwd, env=env)
     return run.returncode == 0, run.stdout
 
+
 def in_empty_folder(tmp, venv):
+    env = {"PATH": f"{venv/'bin'}{os.pathsep}{os.environ['PATH']}", "JUPYTER_PATH": str(venv/"share"/"jupyter")}
+    outside = tmp/"executed"
+    outside.mkdir()
     def work(nb):
-        folder, outside = tmp/f"empty-{nb.stem}", tmp/"executed"
-        folder.mkdir(), outside.mkdir(exist_ok=True)
-        env = {"PATH": f"{venv/'bin'}{os.pathsep}{os.environ['PATH']}", "JUPYTER_PATH": str(venv/"share"/"jupyter")}
+        folder = tmp/f"empty-{nb.stem}"
+        folder.mkdir()
         return papermill(nb, outside/nb.name, folder, venv/"bin"/"python", env)
     return work
 
+
 def test():
-    tally, start = Tally(), time.time()
+    tally = Tally()
+    start = time.time()
     with tempfile.TemporaryDirectory(prefix="colorize-test-") as name:
         tmp = Path(name).resolve()
-        say("Clean and exported"); check_exported(tally, tmp)
-        say("Notebooks (nbdev_test)"); tally.each(test_notebook, notebooks())
-        say("Tests (pytest)"); run_pytest(tally, tmp)
+        say("Clean and exported")
+        check_exported(tally, tmp)
+        say("Notebooks (nbdev_test)")
+        tally.each(test_notebook, notebooks())
+        say("Tests (pytest)")
+        run_pytest(tally, tmp)
         say("Installed wheel, papermill, an empty folder")
         venv = installed_place(tally, tmp)
         if venv: tally.each(in_empty_folder(tmp, venv), numbered())
@@ -120,8 +172,10 @@ def gray_sample(folder):
     from colorize_lib.photos import Photo, sample_photos, save_photo
     return save_photo(Photo(sample_photos()["coffee"].convert("L")), folder/"coffee-gray.jpg")
 
+
 def course():
-    tally, out = Tally(), ROOT/"build"/"course"
+    tally = Tally()
+    out = ROOT/"build"/"course"
     executed = out/"_notebooks"  # nbdev skips folders that start with _
     executed.mkdir(parents=True, exist_ok=True)
     say("Running every notebook (profile smoke)")
@@ -130,13 +184,16 @@ def course():
     run = sh(sys.executable, ROOT/"tools"/"build_site.py")
     tally.add("site", run.returncode == 0, run.stdout)
     say("Colorizing a photo")
-    gray, colour = gray_sample(out), out/"coffee-colorized.jpg"
+    gray = gray_sample(out)
+    colour = out/"coffee-colorized.jpg"
     run = sh(BIN/"colorize", gray, "-o", colour, "--force")
     tally.add("colorize", run.returncode == 0 and colour.exists(), run.stdout)
     say("\nWhere everything is:")
-    for what, path in [("executed notebooks", executed), ("figures", ROOT/"figures"), ("site", ROOT/"_docs"/"index.html"),
-                       ("gray photo", gray), ("the same, colorized", colour)]: say(f"  {what:20} {path.relative_to(ROOT)}")
+    places = {"executed notebooks": executed, "figures": ROOT/"figures", "site": ROOT/"_docs"/"index.html",
+              "gray photo": gray, "the same, colorized": colour}
+    for what, path in places.items(): say(f"  {what:20} {path.relative_to(ROOT)}")
     say("Try your own: .venv/bin/colorize photo.jpg")
     return tally.failed == 0
+
 
 if __name__ == "__main__": sys.exit(0 if {"test": test, "course": course}[sys.argv[1]]() else 1)
