@@ -77,6 +77,15 @@ def test_what_a_reader_may_skip_is_folded(text):
     start = f'#| code-fold: true\n#| code-summary: "{summary}"\n'
     assert cell["source"] == (start + text if summary else text)
 
+def test_a_function_that_only_figures_call_is_folded():
+    draw = "def draw(x): plt.plot(x)"
+    figure = code("#| label: fig-x\ndraw(1)", id="f")
+    assert prepared([code(draw), figure])[0]["source"].startswith('#| code-fold: true\n#| code-summary: "A helper that draws"')
+    assert sources(prepared([code(draw), figure, code("draw(2)", id="d")]))[0] == draw
+    assert sources(prepared([code(draw), code("1", id="d")]))[0] == draw
+    lesson = [code(f"#| exports\n{draw}", id="e"), figure]
+    assert sources(prepared([{**nbdev_exports(draw), "id": "e"}, figure], lesson))[1] == draw
+
 def test_a_fold_of_its_own_stays():
     text = '#| code-fold: true\n#| code-summary: "How the table is made"\nassert True'
     assert sources(prepared([code(text)])) == [text]

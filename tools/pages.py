@@ -149,6 +149,14 @@ def count_uses(cells):
     return Counter(name for cell in cells for name in names(statements(cell), ast.Load))
 
 
+def draws_only(cell, uses, uses_in_figures):
+    "Functions that nothing but figures call"
+    trees = statements(cell)
+    if not trees or cell["outputs"] or not all(isinstance(tree, ast.FunctionDef) for tree in trees): return False
+    here = names(trees, ast.Load)
+    return all(0 < uses_in_figures[f.name] >= uses[f.name] - (f.name in here) for f in trees)
+
+
 def tests_only(cell, uses):
     "Tests, and the values that they alone need; a value that another cell uses is part of the lesson"
     *before, last = statements(cell) or [None]
@@ -159,19 +167,20 @@ def tests_only(cell, uses):
     return all(uses[name] <= (name in here) for name in names(others, ast.Store))
 
 
-def summary_of(cell, uses):
+def summary_of(cell, uses, uses_in_figures):
     "What stands on a cell's fold; None for a cell that stays open"
     trees = statements(cell)
     if is_figure(cell): return "The code of this figure"
     if trees and all(map(is_import, trees)): return "Imports"
     if tests_only(cell, uses): return "Tests"
+    if draws_only(cell, uses, uses_in_figures): return "A helper that draws"
     return None
 
 
-def fold(cell, uses):
+def fold(cell, *uses):
     "Fold what a reader may skip, unless the cell itself says what it wants"
     said = directives(cell)
-    summary = summary_of(cell, uses)
+    summary = summary_of(cell, *uses)
     if summary is None or said.get("code-fold") is not None or said.get("echo") == "false": return
     lines = ["#| code-fold: true"]
     if "code-summary" not in said: lines.append(f'#| code-summary: "{summary}"')
@@ -195,13 +204,15 @@ def prepare(nb, lesson):
     "Change a processed notebook in place; `lesson` is the notebook it was made from"
     nb["cells"] = document_once(nb["cells"], lesson["cells"])
     uses = count_uses(lesson["cells"])
+    uses_in_figures = count_uses(filter(is_figure, lesson["cells"]))
+    exported = [cell["id"] for cell in lesson["cells"] if "exports" in directives(cell)]
     for cell in nb["cells"]:
         if cell["cell_type"] != "code": continue
         for output in cell["outputs"]:
             if documented(cell) and "text/markdown" in kinds_of(output):
                 output["data"]["text/markdown"] = tidy_documentation("".join(output["data"]["text/markdown"]))
         if is_figure(cell): only_picture(cell)
-        fold(cell, uses)
+        if cell["id"] not in exported: fold(cell, uses, uses_in_figures)
     return nb
 
 
