@@ -125,10 +125,10 @@ def test_links_to_notebooks_lead_to_notebooks():
 LAYERS = [layer.split() for layer in (
     "core",
     "color photos",
-    "console data cache losses unet lpips intervals survey chapters",
+    "console data cache recipes losses unet lpips intervals survey chapters",
     "batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
-    "metrics inference training adversarial",
+    "metrics inference training stopping adversarial",
     "survey_page survey_answers survey_report report_page",
     "cli train_cli evaluate_cli survey_cli",
 )]
