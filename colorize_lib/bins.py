@@ -15,23 +15,24 @@ import torch.nn.functional as F
 
 from .color import rgb_to_lab
 from .colour_terms import chroma_curve
-from .unet import compact_generator, CompactUNet
+from .compact import compact_generator, CompactUNet
 
 # %% ../nbs/52a_distributions.ipynb #7b013
 STEP = 10  # width of a bin in units of ab
 
 @lru_cache(maxsize=1)
 def ab_centres() -> torch.Tensor:  # (Q, 2): a, b, multiples of `STEP`
-    "Centres of the bins of the ab plane that hold colours of sRGB, by the method of Zhang et al. (2016), section 2.1"
+    "Centres of the bins of the ab plane that hold colours of sRGB (Zhang et al. 2016, section 2.1)"
     levels = torch.arange(0, 256, 5)/255
     cube = torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).reshape(3, 1, -1)
     return torch.unique((rgb_to_lab(cube)[1:, 0].T/STEP).round(), dim=0)*STEP
 
 # %% ../nbs/52a_distributions.ipynb #7b017
-SIGMA, NEAREST = 5., 5  # width of the spread in units of ab; bins that share a colour
+SIGMA = 5.   # width of the spread in units of ab
+NEAREST = 5  # bins that share a colour
 
 @lru_cache(maxsize=1)
-def soft_table() -> tuple:  # indices (256, 256, 5) int64 and weights (256, 256, 5) float32, for a, b = -128 … 127
+def soft_table() -> tuple:  # indices (int64) and weights (float32), (256, 256, 5), for a, b = -128 … 127
     "The soft encoding of every whole-numbered colour (Zhang et al. 2016, section 2.2)"
     whole = torch.arange(-128., 128)
     colours = torch.stack(torch.meshgrid(whole, whole, indexing="ij"), -1).reshape(-1, 2)
@@ -42,7 +43,7 @@ def soft_table() -> tuple:  # indices (256, 256, 5) int64 and weights (256, 256,
 # %% ../nbs/52a_distributions.ipynb #7b017b
 def soft_encode(
     yb: torch.Tensor,  # (B, 2, H, W) ab/110
-) -> tuple:            # indices and weights of the nearest bins, (B, H, W, 5) each; the first is the nearest
+) -> tuple:            # indices and weights of the nearest bins, (B, H, W, 5) each, nearest first
     "Colours as shares of bins"
     a, b = (yb*110 + 128).round().clamp(0, 255).long().unbind(1)
     index, weights = (t.to(yb.device) for t in soft_table())
@@ -66,7 +67,8 @@ def annealed_mean(
     temperature: float,     # above 0; 1: the mean, toward 0: the mode
 ) -> torch.Tensor:          # (B, 2, H, W) in that unit
     "One colour from a distribution (Zhang et al. 2016, equation 5)"
-    return torch.einsum("bqhw,qc->bchw", torch.softmax(logits.float()/temperature, 1), centres.float())
+    share = torch.softmax(logits.float()/temperature, 1)
+    return torch.einsum("bqhw,qc->bchw", share, centres.float())
 
 # %% ../nbs/52a_distributions.ipynb #7b031
 def guided_upsample(
@@ -76,13 +78,14 @@ def guided_upsample(
     eps: float = .01,     # variance of the guide below which a window counts as flat
 ) -> torch.Tensor:        # (B, C, H, W)
     "Enlarge along the edges of a guide: the fast guided filter (He and Sun 2015)"
-    box = lambda x: F.avg_pool2d(x, 2*radius + 1, 1, radius, count_include_pad=False)
+    def box(x): return F.avg_pool2d(x, 2*radius + 1, 1, radius, count_include_pad=False)
+    def enlarged(x): return F.interpolate(box(x), guide.shape[-2:], mode="bilinear")
     L = F.interpolate(guide, small.shape[-2:], mode="area")
-    mean_L, mean_c = box(L), box(small)
+    mean_L = box(L)
+    mean_c = box(small)
     slope = (box(L*small) - mean_L*mean_c)/(box(L*L) - mean_L**2 + eps)
     offset = mean_c - slope*mean_L
-    slope, offset = (F.interpolate(box(x), guide.shape[-2:], mode="bilinear") for x in (slope, offset))
-    return slope*guide + offset
+    return enlarged(slope)*guide + enlarged(offset)
 
 # %% ../nbs/52a_distributions.ipynb #7b041
 def rebalanced_loss(
@@ -90,7 +93,7 @@ def rebalanced_loss(
     yb: torch.Tensor,      # (B, 2, H, W) ab/110, the true colours
     prior: torch.Tensor,   # (Q,) shares of the bins in the training photos
 ) -> torch.Tensor:         # scalar
-    "Cross-entropy with the soft encoding, rare colours weighted up (Zhang et al. 2016, equation 2)"
+    "Cross-entropy with the soft encoding, rare colours weighted up (Zhang et al. 2016, eq. 2)"
     index, share = soft_encode(F.interpolate(yb.float(), logits.shape[-2:], mode="area"))
     log_p = torch.log_softmax(logits.float().permute(0, 2, 3, 1), -1)
     weights = class_weights(prior)[index[..., 0]]
@@ -111,38 +114,52 @@ def count_colours(
 # %% ../nbs/52a_distributions.ipynb #7b041e
 class BinsUNet(CompactUNet):
     "A compact U-Net that predicts a distribution over the bins of the ab plane"
-    def __init__(self, encoder: nn.Module | None = None,  # as for CompactUNet
-                 temperature: float = .38,  # of the annealed mean, above 0
-                 balance: float = 0.,       # how much of the rebalancing is undone: 0 nothing, 1 all of it
-                 gain: float = 1., knee: float = 0.,  # of the chroma curve
-                 eps: float = .01):         # of the guided filter
+    def __init__(
+        self,
+        encoder: nn.Module | None = None,  # as for CompactUNet
+        temperature: float = .38,  # of the annealed mean, above 0
+        balance: float = 0.,       # how much of the rebalancing is undone: 0 nothing, 1 all
+        gain: float = 1.,          # of the chroma curve
+        knee: float = 0.,
+        eps: float = .01,          # of the guided filter
+    ):
         centres = ab_centres()
         super().__init__(encoder, widths=(256, 192, 128, 64), n_out=len(centres))
-        self.temperature, self.balance, self.gain, self.knee, self.eps = temperature, balance, gain, knee, eps
+        self.temperature = temperature
+        self.balance = balance
+        self.curve = dict(gain=gain, knee=knee)
+        self.eps = eps
         self.register_buffer("centres", centres, persistent=False)
         self.register_buffer("prior", torch.full((len(centres),), 1/len(centres)))
 
-    def forward(self, xb):  # (B, 1, H, W) in [-1, 1] -> training: logits (B, Q, h, w); else ab/110 (B, 2, H, W)
+    def forward(self, xb):
+        "Logits (B, Q, h, w) in training, ab/110 (B, 2, H, W) else, for xb (B, 1, H, W) in [-1, 1]"
         logits = self.head(self.trunk(xb))
         return logits if self.training else self.colours(logits, xb)
 
     def colours(self, logits, xb):
         "From logits (B, Q, h, w) to ab/110 (B, 2, H, W), differentiable"
         undo = self.balance*class_weights(self.prior.float()).log()
-        ab = annealed_mean(logits.float() - undo[:, None, None], self.centres, self.temperature)
-        return (chroma_curve(guided_upsample(ab, xb.float(), eps=self.eps), self.gain, self.knee)/110).clamp(-1, 1)
+        undone = logits.float() - undo[:, None, None]
+        ab = annealed_mean(undone, self.centres, self.temperature)
+        ab = guided_upsample(ab, xb.float(), eps=self.eps)
+        return (chroma_curve(ab, **self.curve)/110).clamp(-1, 1)
 
-    def loss(self, logits, yb): return rebalanced_loss(logits, yb, self.prior)
+    def loss(self, logits, yb):
+        "What the trainer minimises"
+        return rebalanced_loss(logits, yb, self.prior)
 
-    def prepare(self, loader, batches=100): self.prior = count_colours(loader, batches).to(self.prior)
+    def prepare(self, loader, batches=100):
+        "Count the colours of the training photos"
+        self.prior = count_colours(loader, batches).to(self.prior)
 
 # %% ../nbs/52a_distributions.ipynb #7b042
 def bins_generator(
     backbone: str = "efficientnet_lite0",  # or any convolutional timm model's name
     pretrained: bool = False,              # start the encoder from ImageNet weights
-    **decoding,                            # temperature, balance, gain, knee, eps: see BinsUNet
-) -> BinsUNet:                             # maps (B, 1, H, W) to (B, 2, H, W) in eval mode
-    "The compact U-Net with a distribution as its answer; `pretrained` either loads real weights or raises"
+    **decoding,                            # temperature, balance, gain, knee, eps
+) -> BinsUNet:                             # (B, 1, H, W) to (B, 2, H, W) in eval mode
+    "The compact U-Net with a distribution as its answer; `pretrained` loads real weights or raises"
     model = BinsUNet(compact_generator(backbone, pretrained).encoder, **decoding)
     model.architecture = dict(name="bins", kwargs=dict(backbone=backbone, **decoding))
     return model

@@ -14,140 +14,186 @@ from scipy.ndimage import uniform_filter
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 import torch
-from torch.nn import functional as F
+import torch.nn.functional as F
 
 from . import color
 from .photos import PhotoError, read_photo
 
 # %% ../nbs/22_classical.ipynb #02s014
-def windows(plane: np.ndarray, # (H, W)
-           ) -> np.ndarray:    # (9, H, W); number 4 is the pixel itself, NaN lies outside of the picture
+def windows(
+    plane: np.ndarray,  # (H, W)
+) -> np.ndarray:        # (9, H, W); number 4 is the pixel itself, NaN lies outside
     "The 3 x 3 window of every pixel"
     height, width = plane.shape
     padded = np.pad(plane.astype(np.float64), 1, constant_values=np.nan)
-    return np.stack([padded[y:y + height, x:x + width] for y in range(3) for x in range(3)])
+    corners = [(y, x) for y in range(3) for x in range(3)]
+    return np.stack([padded[y:y + height, x:x + width] for y, x in corners])
 
-def averaging(L: np.ndarray,      # (H, W) in [0, 100]
-              low: float = 0.5,   # least sigma², in squared units of L: smaller differences are noise
-              high: float = 16.,  # largest sigma²: larger differences are edges, however rough it is around them
-             ) -> sparse.csr_array: # (HW, HW), every row sums to 1
-    "The matrix W that replaces each pixel by the mean of its neighbours of like lightness (Levin et al. 2004)"
+# %% ../nbs/22_classical.ipynb #02s014b
+def averaging(
+    L: np.ndarray,        # (H, W) in [0, 100]
+    low: float = 0.5,     # least sigma², in squared units of L: smaller differences are noise
+    high: float = 16.,    # largest sigma²: larger differences are edges, however rough it is
+) -> sparse.csr_array:    # (HW, HW), every row sums to 1
+    "The matrix W: each pixel's mean of its neighbours of like lightness (Levin et al. 2004)"
     around = windows(L)
-    sigma2 = (0.3*np.nanvar(around, axis=0)).clip(low, high)
-    weights = np.exp(-(around - L)**2/(2*sigma2)).clip(1e-8)  # no pixel is ever cut off from all others
+    sigma2 = (0.3 * np.nanvar(around, axis=0)).clip(low, high)
+    weights = np.exp(-(around - L)**2 / (2 * sigma2))
+    weights = weights.clip(1e-8)  # no pixel is ever cut off from all others
     weights[4] = np.nan
-    pixels, columns = np.arange(L.size).reshape(L.shape), windows(np.arange(L.size).reshape(L.shape))
     real = ~np.isnan(weights)
+
+    pixels = np.arange(L.size).reshape(L.shape)
+    columns = windows(pixels)[real].astype(int)
     rows = np.broadcast_to(pixels, weights.shape)[real]
-    W = sparse.csr_array((weights[real], (rows, columns[real].astype(int))), shape=(L.size, L.size))
-    return sparse.diags_array(1/W.sum(axis=1).clip(1e-300)) @ W
+    W = sparse.csr_array((weights[real], (rows, columns)), shape=(L.size, L.size))
+    return sparse.diags_array(1 / W.sum(axis=1).clip(1e-300)) @ W
 
 # %% ../nbs/22_classical.ipynb #02s025
-def propagate(W: sparse.csr_array,  # (n, n), from averaging
-              marked: np.ndarray,   # (n,) bool: whose values are given
-              values: np.ndarray,   # (n, k); only the marked rows are read
-              leak: float = 0.,     # how strongly every free pixel is pulled to 0
-             ) -> np.ndarray:       # (n, k) float64
-    "Solve (1 + leak) u(r) = mean of u around r for all free pixels; raises `ValueError` when nothing is marked"
+def propagate(
+    W: sparse.csr_array,  # (n, n), from `averaging`
+    marked: np.ndarray,   # (n,) bool: whose values are given
+    values: np.ndarray,   # (n, k); only the marked rows are read
+    leak: float = 0.,     # how strongly every free pixel is pulled to 0
+) -> np.ndarray:          # (n, k) float64
+    "Solve (1 + leak) u(r) = mean of u around r, r free; raises `ValueError` without marks"
     if marked.shape != W.shape[:1] or len(values) != len(marked):
-        raise ValueError(f"{W.shape[0]} pixels, but marks for {marked.shape} and values for {len(values)}")
+        found = f"marks for {marked.shape} and values for {len(values)}"
+        raise ValueError(f"{W.shape[0]} pixels, but {found}")
     if not marked.any(): raise ValueError("no pixel is marked: there is no colour to spread")
-    free, out = ~marked, np.array(values, dtype=np.float64)
+    free = ~marked
+    out = np.array(values, dtype=np.float64)
     if not free.any(): return out
-    rows = ((1 + leak)*sparse.eye_array(len(marked), format="csr") - W)[free]
-    # minimum degree suits a grid, and dominant diagonals need no pivoting: 3 times faster than the defaults
-    factors = splu(rows[:, free].tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0., options=dict(SymmetricMode=True))
+    identity = sparse.eye_array(len(marked), format="csr")
+    rows = ((1 + leak) * identity - W)[free]
+    # minimum degree suits a grid, and dominant diagonals need no pivoting: 3 times faster
+    factors = splu(rows[:, free].tocsc(), permc_spec="MMD_AT_PLUS_A",
+                   diag_pivot_thresh=0., options=dict(SymmetricMode=True))
     out[free] = factors.solve(-(rows[:, marked] @ out[marked]))
     return out
 
-def levin(L: torch.Tensor,      # (1, H, W) in [0, 100]
-          ab: torch.Tensor,     # (2, H, W); only read where marked
-          marked: torch.Tensor, # (H, W) bool: the strokes
-         ) -> torch.Tensor:     # (2, H, W) float32
-    "Colours for the whole photo from those of a few pixels (Levin et al. 2004, thesis section 2.2)"
-    spread = propagate(averaging(L[0].numpy()), marked.numpy().ravel(), ab.reshape(2, -1).numpy().T)
+# %% ../nbs/22_classical.ipynb #02s025c
+def levin(
+    L: torch.Tensor,       # (1, H, W) in [0, 100]
+    ab: torch.Tensor,      # (2, H, W); only read where marked
+    marked: torch.Tensor,  # (H, W) bool: the strokes
+) -> torch.Tensor:         # (2, H, W) float32
+    "Colours for the whole photo from a few pixels' (Levin et al. 2004, thesis section 2.2)"
+    W = averaging(L[0].numpy())
+    values = ab.reshape(2, -1).numpy().T
+    spread = propagate(W, marked.numpy().ravel(), values)
     return torch.from_numpy(spread.T.reshape(ab.shape)).float()
 
 # %% ../nbs/22_classical.ipynb #02s042
-def texture(L: np.ndarray,   # (H, W)
-            size: int = 5,   # side of the window, pixels
-           ) -> np.ndarray:  # (H, W), in units of L
+def texture(
+    L: np.ndarray,  # (H, W)
+    size: int = 5,  # side of the window, pixels
+) -> np.ndarray:    # (H, W), in units of L
     "Standard deviation of the lightness around each pixel"
-    mean, square = (uniform_filter(x, size, mode="reflect") for x in (L, L*L))
-    return np.sqrt((square - mean*mean).clip(0))
+    mean = uniform_filter(L, size, mode="reflect")
+    square = uniform_filter(L * L, size, mode="reflect")
+    return np.sqrt((square - mean * mean).clip(0))
 
-def jittered(height: int, width: int,     # of the example
-             samples: int,                # about how many
-             rng: np.random.Generator,
-            ) -> tuple:                   # rows, columns
+# %% ../nbs/22_classical.ipynb #02s042b
+def jittered(
+    height: int,               # of the example, pixels
+    width: int,
+    samples: int,              # about how many
+    rng: np.random.Generator,  # decides where
+) -> tuple:                    # rows, columns
     "One random pixel in each cell of a grid"
-    side = max(1., (height*width/samples)**.5)
-    cells = np.stack(np.meshgrid(np.arange(0, height, side), np.arange(0, width, side), indexing="ij"), -1).reshape(-1, 2)
+    side = max(1., (height * width / samples)**.5)
+    across = np.meshgrid(np.arange(0, height, side), np.arange(0, width, side), indexing="ij")
+    cells = np.stack(across, -1).reshape(-1, 2)
     places = (cells + rng.uniform(0, side, cells.shape)).astype(int)
     return places[:, 0].clip(max=height - 1), places[:, 1].clip(max=width - 1)
 
 # %% ../nbs/22_classical.ipynb #02s043
-def welsh(L: torch.Tensor,       # (1, H, W) in [0, 100]: the photo to colour
-          example: torch.Tensor, # (3, h, w) Lab: the photo with the colours
-          samples: int = 200,    # about how many pixels of the example are looked at
-          seed: int = 42,        # decides which
-         ) -> torch.Tensor:      # (2, H, W) float32
-    "Each pixel takes the colour of the example's most similar pixel (Welsh et al. 2002, thesis section 2.2)"
+def welsh(
+    L: torch.Tensor,        # (1, H, W) in [0, 100]: the photo to colour
+    example: torch.Tensor,  # (3, h, w) Lab: the photo with the colours
+    samples: int = 200,     # about how many pixels of the example are looked at
+    seed: int = 42,         # decides which
+) -> torch.Tensor:          # (2, H, W) float32
+    "Each pixel takes the colour of the example's most similar pixel (Welsh et al. 2002)"
     if samples < 1: raise ValueError(f"samples must be at least 1, not {samples}")
-    target, source = L[0].double().numpy(), example[0].double().numpy()
-    source = (source - source.mean())*(target.std()/max(source.std(), 1e-6)) + target.mean()
+    target = L[0].double().numpy()
+    source = example[0].double().numpy()
+    contrast = target.std() / max(source.std(), 1e-6)
+    source = (source - source.mean()) * contrast + target.mean()
     rows, columns = jittered(*source.shape, samples, np.random.default_rng(seed))
-    describe = lambda plane: np.stack([plane, texture(plane)], -1)
+    def describe(plane): return np.stack([plane, texture(plane)], -1)
     tree = cKDTree(describe(source)[rows, columns])
-    nearest = tree.query(describe(target).reshape(-1, 2), p=1)[1]  # the sum of both differences
-    found = torch.from_numpy(nearest.reshape(target.shape))
-    return example[1:, torch.from_numpy(rows), torch.from_numpy(columns)].float()[:, found]
+    # p=1: the sum of both differences
+    nearest = tree.query(describe(target).reshape(-1, 2), p=1)[1].reshape(target.shape)
+    return example[1:, rows, columns].float()[:, nearest]
 
 # %% ../nbs/22_classical.ipynb #02s055
-def confident(ab: torch.Tensor,     # (2, H, W), from welsh
-         share: float = 0.05,  # of the pixels to keep
-         size: int = 9,        # side of the window that has to agree, pixels, odd
-        ) -> torch.Tensor:     # (H, W) bool
+def confident(
+    ab: torch.Tensor,      # (2, H, W), from `welsh`
+    share: float = 0.05,   # of the pixels to keep, 0 to 1
+    size: int = 9,         # side of the window that has to agree, pixels, odd
+) -> torch.Tensor:         # (H, W) bool
     "The matches that agree best with those around them (a sketch of Ironi et al. 2005)"
-    around = lambda x: F.avg_pool2d(x[None], size, 1, size//2, count_include_pad=False)[0]
+    def around(x):
+        return F.avg_pool2d(x[None], size, 1, size // 2, count_include_pad=False)[0]
     spread = around((ab - around(ab)).norm(dim=0)[None])[0]
     return spread <= spread.quantile(share)
 
 # %% ../nbs/22_classical.ipynb #02s081
-def retouch(L: torch.Tensor,       # (1, H, W) in [0, 100]
-            ab: torch.Tensor,      # (2, h, w), a network's colours; enlarged when smaller than L
-            strokes: torch.Tensor, # (2, H, W), colours; only read where marked
-            marked: torch.Tensor,  # (H, W) bool: where the strokes are
-            reach: float = 100.,   # how far a stroke works in an even area, pixels
-           ) -> torch.Tensor:      # (2, H, W) float32; far from all strokes, the network's colours as they are
+def retouch(
+    L: torch.Tensor,        # (1, H, W) in [0, 100]
+    ab: torch.Tensor,       # (2, h, w), a network's; enlarged when smaller than L
+    strokes: torch.Tensor,  # (2, H, W), colours; only read where marked
+    marked: torch.Tensor,   # (H, W) bool: where the strokes are
+    reach: float = 100.,    # how far a stroke works in an even area, pixels
+) -> torch.Tensor:          # (2, H, W) float32; far from all strokes, the network's own
     "Strokes correct a network's colours: each fills the thing it is on and fades out"
     if not reach > 0: raise ValueError(f"reach must be more than 0 pixels, not {reach}")
     ab = F.interpolate(ab[None], size=L.shape[-2:], mode="bilinear")[0]
-    values = torch.cat([strokes, torch.ones_like(L)]).reshape(3, -1).numpy().T  # a, b, and whether a stroke is reached
-    found = propagate(averaging(L[0].numpy()), marked.numpy().ravel(), values, leak=0.375/reach**2)
+    # a, b, and 1: whether a stroke is reached
+    values = torch.cat([strokes, torch.ones_like(L)]).reshape(3, -1).numpy().T
+    W = averaging(L[0].numpy())
+    found = propagate(W, marked.numpy().ravel(), values, leak=0.375 / reach**2)
     *colours, reached = torch.from_numpy(found.T.reshape(3, *L.shape[1:])).float()
-    m = ((reached - 0.1)/0.4).clamp(0, 1)
-    return torch.lerp(ab, torch.stack(colours)/reached.clamp(min=1e-6), m*m*(3 - 2*m))
+    c = torch.stack(colours) / reached.clamp(min=1e-6)
+    m = ((reached - 0.1) / 0.4).clamp(0, 1)
+    return torch.lerp(ab, c, m * m * (3 - 2 * m))
 
 # %% ../nbs/22_classical.ipynb #02s091
-def read_strokes(hints,        # path of a picture with transparency, or such a PIL image
-                 size: tuple,  # (width, height) of the photo it belongs to
-                 shape: tuple, # (H, W) of the grid to work on
-                ) -> tuple:    # colours ab (2, H, W), and marked (H, W) bool
-    "Strokes drawn on a transparent picture; raises `PhotoError` when there are none, or they cannot belong to the photo"
+def _layer(hints) -> tuple: # name, RGB picture, alpha channel or None
+    "A drawing, from a path or a PIL image"
     if isinstance(hints, (str, Path)):
-        name, photo = hints, read_photo(hints)
-        image, alpha = photo.image, photo.alpha
-    else:
-        name, rgba = "the hints", hints.convert("RGBA")
-        image, alpha = rgba.convert("RGB"), rgba.getchannel("A")
+        photo = read_photo(hints)
+        return hints, photo.image, photo.alpha
+    rgba = hints.convert("RGBA")
+    return "the hints", rgba.convert("RGB"), rgba.getchannel("A")
+
+def _check_layer(name, alpha, size, photo_size):
+    "Raise `PhotoError` when there are no strokes, or not this photo's"
     if alpha is None or alpha.getextrema()[0] == 255:
-        raise PhotoError(name, "is opaque everywhere; draw the strokes on a transparent layer and save that layer alone")
+        raise PhotoError(name, "is opaque everywhere; draw the strokes on a transparent layer "
+                         "and save that layer alone")
+    if alpha.getextrema()[1] <= 127:
+        raise PhotoError(name, "has no strokes: nothing in it is more than half opaque")
+    width, height = photo_size
+    if abs(size[0] * height / (size[1] * width) - 1) > 0.05:
+        raise PhotoError(name, f"is {size[0]}x{size[1]}, another shape than the photo "
+                         f"({width}x{height})")
+
+# %% ../nbs/22_classical.ipynb #02s091b
+def read_strokes(
+    hints,         # path of a picture with transparency, or such a PIL image
+    size: tuple,   # (width, height) of the photo it belongs to
+    shape: tuple,  # (H, W) of the grid to work on
+) -> tuple:        # colours ab (2, H, W), and marked (H, W) bool
+    "Strokes drawn on a transparent picture; raises `PhotoError` when they cannot be used"
+    name, image, alpha = _layer(hints)
+    _check_layer(name, alpha, image.size, size)
     drawn = torch.from_numpy(np.array(alpha) > 127)[None].float()
-    if not drawn.any(): raise PhotoError(name, "has no strokes: nothing in it is more than half opaque")
-    if abs(image.width*size[1]/(image.height*size[0]) - 1) > 0.05:
-        raise PhotoError(name, f"is {image.width}x{image.height}, another shape than the photo ({size[0]}x{size[1]})")
-    small = lambda x: F.adaptive_avg_pool2d(x, shape)
-    cover, colours = small(drawn), small(color.photo_to_lab(np.asarray(image))[1:]*drawn)
-    marked = (cover > 0) & (cover >= F.max_pool2d(cover[None], 3, 1, 1)[0]/2)
-    return colours/cover.clamp(min=1e-6), marked[0]
+    ab = color.photo_to_lab(np.asarray(image))[1:]
+    cover = F.adaptive_avg_pool2d(drawn, shape)
+    colours = F.adaptive_avg_pool2d(ab * drawn, shape)
+    fullest = F.max_pool2d(cover[None], 3, 1, 1)[0]
+    marked = (cover > 0) & (cover >= fullest / 2)
+    return colours / cover.clamp(min=1e-6), marked[0]

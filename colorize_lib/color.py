@@ -11,16 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 # %% ../nbs/21_color_spaces.ipynb #c34c2196
-def srgb_to_linear(rgb: torch.Tensor, # sRGB values in [0, 1], any shape, floating point
-                  ) -> torch.Tensor: # linear light in [0, 1], same shape
+def srgb_to_linear(
+    rgb: torch.Tensor,  # sRGB values in [0, 1], any shape, floating point
+) -> torch.Tensor:      # linear light in [0, 1], same shape
     "Undo the sRGB curve: from stored values to amounts of light (IEC 61966-2-1)"
     curve = ((rgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
     return torch.where(rgb > 0.04045, curve, rgb / 12.92)
 
-def linear_to_srgb(light: torch.Tensor, # linear light in [0, 1], any shape, floating point
-                  ) -> torch.Tensor: # sRGB values in [0, 1], same shape
+# %% ../nbs/21_color_spaces.ipynb #c21s002
+def linear_to_srgb(
+    light: torch.Tensor,  # linear light in [0, 1], any shape, floating point
+) -> torch.Tensor:        # sRGB values in [0, 1], same shape
     "Apply the sRGB curve: from amounts of light to stored values (IEC 61966-2-1)"
     curve = 1.055 * light.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(light > 0.0031308, curve, light * 12.92)
@@ -35,87 +39,112 @@ _FROM_RGB = XYZ_FROM_RGB / D65_WHITE[:, None]
 _TO_RGB = np.linalg.inv(_FROM_RGB)
 
 # %% ../nbs/21_color_spaces.ipynb #082f9d91
-_DELTA = 6 / 29 # the cube root meets its tangent at t = _DELTA ** 3
+_DELTA = 6 / 29  # the cube root meets its tangent at t = _DELTA ** 3
 
-def lab_f(t): # tensor of X/Xn, Y/Yn or Z/Zn
-    "CIE's f: a cube root whose steep beginning is replaced by its tangent at (6/29)**3"
+def lab_f(
+    t,  # tensor or array of X/Xn, Y/Yn or Z/Zn
+):      # same shape
+    "CIE's f: a cube root whose steep beginning is replaced by its tangent at (6/29)^3"
     u = t.clip(min=_DELTA ** 3)
     return u ** (1 / 3) + (t - u) * (1 / (3 * _DELTA ** 2))
 
-def lab_f_inverse(f): # tensor or array of f values
+# %% ../nbs/21_color_spaces.ipynb #c21s004
+def lab_f_inverse(
+    f,  # tensor or array of f values
+):      # same shape
     "The inverse of `lab_f`: a cube that continues below 6/29 as its tangent"
-    u = f.clip(_DELTA, 8) # no colour reaches 8; numpy clips on two sides faster than on one
+    u = f.clip(_DELTA, 8)  # no colour reaches 8; numpy clips on two sides faster than on one
     return u * u * u + (f - u) * (3 * _DELTA ** 2)
 
-# %% ../nbs/21_color_spaces.ipynb #46d04263
-def _check_lab_shape(x): # a tensor that should be (..., 3, H, W)
-    if x.ndim < 3 or x.shape[-3] != 3: raise ValueError(f"expected shape (..., 3, H, W), got {tuple(x.shape)}")
+# %% ../nbs/21_color_spaces.ipynb #c21s005
+def _check_lab_shape(x):
+    "Raise `ValueError` unless a tensor is (..., 3, H, W)"
+    if x.ndim < 3 or x.shape[-3] != 3:
+        raise ValueError(f"expected shape (..., 3, H, W), got {tuple(x.shape)}")
 
-def rgb_to_lab(rgb: torch.Tensor, # (..., 3, H, W): floating point in [0, 1], or uint8
-              ) -> torch.Tensor: # (..., 3, H, W) float32: L in [0, 100], a in [-87, 99], b in [-108, 95]
-    "Convert sRGB to CIE L*a*b* (white D65, 2 degree observer)"
+# %% ../nbs/21_color_spaces.ipynb #46d04263
+def rgb_to_lab(
+    rgb: torch.Tensor,  # (..., 3, H, W): floating point in [0, 1], or uint8
+) -> torch.Tensor:      # same shape, float32: L in [0, 100], a in [-87, 99], b in [-108, 95]
+    "Convert sRGB to CIE Lab (white D65, 2 degree observer)"
     _check_lab_shape(rgb)
     rgb = rgb.float() / 255 if rgb.dtype == torch.uint8 else rgb.float()
     matrix = torch.tensor(_FROM_RGB, dtype=torch.float32, device=rgb.device)
-    x, y, z = lab_f(torch.einsum("ij,...jhw->...ihw", matrix, srgb_to_linear(rgb))).unbind(-3)
+    xyz = torch.einsum("ij,...jhw->...ihw", matrix, srgb_to_linear(rgb))
+    x, y, z = lab_f(xyz).unbind(-3)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -3)
 
 # %% ../nbs/21_color_spaces.ipynb #fc76a8db
 def _linear_rgb(L, a, b): # three tensors or three arrays of one shape
-    "Linear R, G, B of Lab values, not clipped: outside [0, 1] means that sRGB lacks the colour"
+    "Linear R, G, B of Lab values, not clipped: outside [0, 1] sRGB lacks the colour"
     y = (L + 16) * (1 / 116)
-    xyz = [lab_f_inverse(v) for v in (y + a * (1 / 500), y, y - b * (1 / 200))]
-    return [xyz[0] * float(m[0]) + xyz[1] * float(m[1]) + xyz[2] * float(m[2]) for m in _TO_RGB]
+    arguments = y + a * (1 / 500), y, y - b * (1 / 200)
+    x, y, z = (lab_f_inverse(f) for f in arguments)
+    return [x * float(m[0]) + y * float(m[1]) + z * float(m[2]) for m in _TO_RGB]
 
-def lab_to_rgb(lab: torch.Tensor, # (..., 3, H, W): L in [0, 100], a, b
-              ) -> torch.Tensor: # (..., 3, H, W) float32 sRGB, clipped to [0, 1]
-    "Convert CIE L*a*b* to sRGB; colours that sRGB lacks are clipped per channel (see `map_to_gamut`)"
+# %% ../nbs/21_color_spaces.ipynb #c21s006
+def lab_to_rgb(
+    lab: torch.Tensor,  # (..., 3, H, W): L in [0, 100], a, b
+) -> torch.Tensor:      # (..., 3, H, W) float32 sRGB, clipped to [0, 1]
+    "Convert CIE Lab to sRGB; colours that sRGB lacks are clipped (see `map_to_gamut`)"
     _check_lab_shape(lab)
     light = torch.stack(_linear_rgb(*lab.float().unbind(-3)), -3)
     return linear_to_srgb(light).clamp(0, 1)
 
 # %% ../nbs/21_color_spaces.ipynb #265afd9c
-def _inside(light, # three tensors or arrays: linear R, G, B
-            tol=1e-4): # in linear light; a third of an 8-bit step where steps are finest
+def _inside(
+    light,     # three tensors or arrays: linear R, G, B
+    tol=1e-4,  # in linear light; a third of an 8-bit step where steps are finest
+):             # bool, of the same shape
     "Which pixels lie in the unit cube of RGB"
     ok = (light[0] >= -tol) & (light[0] <= 1 + tol)
     for c in light[1:]: ok = ok & (c >= -tol) & (c <= 1 + tol)
     return ok
 
-def in_gamut(lab: torch.Tensor, # (..., 3, H, W)
-             tol: float = 1e-4, # slack in linear light, 0 to 1
-            ) -> torch.Tensor: # (..., 1, H, W) bool
+# %% ../nbs/21_color_spaces.ipynb #c21s013
+def in_gamut(
+    lab: torch.Tensor,  # (..., 3, H, W)
+    tol: float = 1e-4,  # slack in linear light, 0 to 1
+) -> torch.Tensor:      # (..., 1, H, W) bool
     "Whether sRGB can show the colour"
     _check_lab_shape(lab)
     return _inside(_linear_rgb(*lab.float().unbind(-3)), tol).unsqueeze(-3)
 
 # %% ../nbs/21_color_spaces.ipynb #9e9c0f2c
-def normalize(L: torch.Tensor, # (B, 1, H, W) in [0, 100]
-              ab: torch.Tensor, # (B, 2, H, W)
-             ) -> tuple[torch.Tensor, torch.Tensor]: # xb (B, 1, H, W) and yb (B, 2, H, W) in [-1, 1]
+def normalize(
+    L: torch.Tensor,   # (B, 1, H, W) in [0, 100]
+    ab: torch.Tensor,  # (B, 2, H, W)
+) -> tuple:            # xb (B, 1, H, W) and yb (B, 2, H, W), both in [-1, 1]
     "The scaling of the thesis, section 3.3"
     return L / 50 - 1, ab / 110
 
-def denormalize(xb: torch.Tensor, # (B, 1, H, W) in [-1, 1]
-                yb: torch.Tensor, # (B, 2, H, W) in [-1, 1]
-               ) -> tuple[torch.Tensor, torch.Tensor]: # L (B, 1, H, W) in [0, 100] and ab (B, 2, H, W)
+# %% ../nbs/21_color_spaces.ipynb #c21s014
+def denormalize(
+    xb: torch.Tensor,  # (B, 1, H, W) in [-1, 1]
+    yb: torch.Tensor,  # (B, 2, H, W) in [-1, 1]
+) -> tuple:            # L (B, 1, H, W) in [0, 100] and ab (B, 2, H, W)
     "The inverse of `normalize`"
     return (xb + 1) * 50, yb * 110
 
 # %% ../nbs/21_color_spaces.ipynb #6713ff4d
-def _gamut_scale(L, a, b, # float32 arrays of one shape
-                 steps=10): # halvings; 10 leave an error of 1/1024 of the chroma
-    "Largest factor in [0, 1] for which (L, factor * a, factor * b) is inside, by bisection"
-    scale, step = np.zeros_like(L), np.float32(0.5)
+def _gamut_scale(
+    L, a, b,   # float32 arrays of one shape
+    steps=10,  # halvings; 10 leave an error of 1/1024 of the chroma
+):             # array of the same shape, in [0, 1]
+    "The largest s for which (L, s a, s b) is inside, by bisection"
+    scale = np.zeros_like(L)
+    step = np.float32(0.5)
     for _ in range(steps):
         trial = scale + step
         scale += step * _inside(_linear_rgb(L, a * trial, b * trial))
         step *= np.float32(0.5)
     return scale
 
-def map_to_gamut(L: torch.Tensor, # (..., 1, H, W) in [0, 100]
-                 ab: torch.Tensor, # (..., 2, H, W)
-                ) -> torch.Tensor: # (..., 2, H, W): as it was where sRGB has the colour, else pulled toward gray
+# %% ../nbs/21_color_spaces.ipynb #c21s015
+def map_to_gamut(
+    L: torch.Tensor,   # (..., 1, H, W) in [0, 100]
+    ab: torch.Tensor,  # (..., 2, H, W)
+) -> torch.Tensor:     # (..., 2, H, W): as it was where sRGB has it, else nearer to gray
     "Bring colours into sRGB at constant lightness and hue (not differentiable)"
     l = L.detach().float().cpu().numpy()[..., 0, :, :]
     a, b = (ab.detach().float().cpu().numpy()[..., i, :, :] for i in (0, 1))
@@ -126,12 +155,16 @@ def map_to_gamut(L: torch.Tensor, # (..., 1, H, W) in [0, 100]
 
 # %% ../nbs/21_color_spaces.ipynb #79b3469b
 _LEVELS = torch.arange(256, dtype=torch.float64) / 255
-_LIGHT = srgb_to_linear(_LEVELS).float().numpy() # 8-bit level -> linear light
-_GRAY_L = (116 * lab_f(srgb_to_linear(_LEVELS)) - 16).clamp(0, 100).float().numpy() # 8-bit gray -> L
-_ENCODE = (linear_to_srgb(torch.linspace(0, 1, 65536, dtype=torch.float64)) * 255).round().to(torch.uint8).numpy()
+_LEVEL_LIGHT = srgb_to_linear(_LEVELS)
+_LIGHT = _LEVEL_LIGHT.float().numpy()  # 8-bit level -> linear light
+_GRAY_L = (116 * lab_f(_LEVEL_LIGHT) - 16).clamp(0, 100).float().numpy()  # 8-bit gray -> L
 
+_STORED = linear_to_srgb(torch.linspace(0, 1, 65536, dtype=torch.float64))
+_ENCODE = (_STORED * 255).round().to(torch.uint8).numpy()  # 16-bit light -> 8-bit level
+
+# %% ../nbs/21_color_spaces.ipynb #c21s017
 def _f(t): # float32 array, overwritten
-    "`lab_f` for arrays: numpy has a fast exp and log on every processor, but not a fast cube root"
+    "`lab_f` for arrays: numpy's exp and log are fast everywhere, its cube root is not"
     u = t.clip(np.float32(_DELTA ** 3), np.float32(8))
     t -= u
     t *= np.float32(1 / (3 * _DELTA ** 2))
@@ -141,17 +174,25 @@ def _f(t): # float32 array, overwritten
     return t
 
 # %% ../nbs/21_color_spaces.ipynb #301dd3f0
-def _in_strips(work, # function of a slice of rows
-               height, width, pixels=1 << 17): # strip size: small enough for the cache, large enough to keep threads busy
+def _in_strips(
+    work,            # function of a slice of rows
+    height,          # of the photo, in pixels
+    width,
+    pixels=1 << 17,  # in a strip: few enough for the cache, enough to keep threads busy
+):
     "Call `work` for slices of rows that cover the photo, on as many threads as torch may use"
     rows = max(1, pixels // max(1, width))
     strips = [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for _ in pool.map(work, strips): pass # reading the results raises what a thread raised
+        for _ in pool.map(work, strips): pass  # reading raises what a thread raised
 
-def _check_photo(u8): # what should be a photo
-    if u8.dtype != np.uint8 or u8.ndim not in (2, 3) or (u8.ndim == 3 and u8.shape[2] != 3):
-        raise ValueError(f"expected uint8 of shape (H, W) or (H, W, 3), got {u8.dtype} {u8.shape}")
+# %% ../nbs/21_color_spaces.ipynb #c21s018
+def _check_photo(u8):
+    "Raise `ValueError` for what is no photo"
+    gray = u8.ndim == 2
+    if u8.dtype != np.uint8 or not (gray or u8.ndim == 3 and u8.shape[2] == 3):
+        found = f"{u8.dtype} {u8.shape}"
+        raise ValueError(f"expected uint8 of shape (H, W) or (H, W, 3), got {found}")
 
 def _xyz(i, light): # 0, 1, 2 for X, Y, Z; three arrays of linear light
     "One of X, Y, Z, divided by white"
@@ -161,8 +202,9 @@ def _xyz(i, light): # 0, 1, 2 for X, Y, Z; three arrays of linear light
     return r
 
 # %% ../nbs/21_color_spaces.ipynb #5c940d76
-def photo_to_lab(u8: np.ndarray, # (H, W, 3) or gray (H, W), uint8 sRGB
-                ) -> torch.Tensor: # (3, H, W) float32
+def photo_to_lab(
+    u8: np.ndarray,  # (H, W, 3) or gray (H, W), uint8 sRGB
+) -> torch.Tensor:   # (3, H, W) float32
     "`rgb_to_lab` for a whole photo, strip by strip on all cores"
     _check_photo(u8)
     if u8.ndim == 2: return torch.cat([lightness(u8), torch.zeros(2, *u8.shape)])
@@ -180,21 +222,27 @@ def photo_to_lab(u8: np.ndarray, # (H, W, 3) or gray (H, W), uint8 sRGB
     return torch.from_numpy(lab)
 
 # %% ../nbs/21_color_spaces.ipynb #dad3ab89
-def lightness(u8: np.ndarray, # (H, W) gray or (H, W, 3), uint8 sRGB
-             ) -> torch.Tensor: # (1, H, W) float32 L in [0, 100]
+def lightness(
+    u8: np.ndarray,  # (H, W) gray or (H, W, 3), uint8 sRGB
+) -> torch.Tensor:   # (1, H, W) float32 L in [0, 100]
     "L of a whole photo: what a colorizer reads, whether the file is gray or not"
     _check_photo(u8)
     L = np.empty((1, *u8.shape[:2]), np.float32)
     def strip(rows):
-        if u8.ndim == 2: _GRAY_L.take(u8[rows], out=L[0, rows], mode="clip"); return
-        light = [_LIGHT.take(u8[rows, :, k], mode="clip") for k in range(3)]
-        np.clip(116 * _f(_xyz(1, light)) - 16, 0, 100, out=L[0, rows])
+        if u8.ndim == 2:
+            _GRAY_L.take(u8[rows], out=L[0, rows], mode="clip")
+        else:
+            light = [_LIGHT.take(u8[rows, :, k], mode="clip") for k in range(3)]
+            np.clip(116 * _f(_xyz(1, light)) - 16, 0, 100, out=L[0, rows])
     _in_strips(strip, *u8.shape[:2])
     return torch.from_numpy(L)
 
 # %% ../nbs/21_color_spaces.ipynb #a3aa1a05
-def _rows_of(ab, height): # ab: (2, h, W) array; height of the photo
-    "A function that gives a slice of the rows of `ab` enlarged bilinearly to `height` rows"
+def _rows_of(
+    ab,      # (2, h, W) array
+    height,  # of the photo, in pixels
+):           # function of a slice of the photo's rows
+    "Rows of `ab` enlarged bilinearly to `height` rows, made when asked for"
     h = ab.shape[1]
     if h == height: return lambda rows: ab[:, rows]
     def enlarged(rows):
@@ -205,31 +253,41 @@ def _rows_of(ab, height): # ab: (2, h, W) array; height of the photo
         return above + (ab[:, np.minimum(low + 1, h - 1)] - above) * weight
     return enlarged
 
-def _encode_strip(l, a, b, gamut, out): # (h, W) float32 each; out: (h, W, 3) uint8, is written
+# %% ../nbs/21_color_spaces.ipynb #c21s020
+def _encode_strip(
+    l, a, b,  # (h, W) float32 each
+    gamut,    # whether to map impossible colours
+    out,      # (h, W, 3) uint8, is written
+):
     "One strip of `lab_to_photo`"
     light = _linear_rgb(l, a, b)
     if gamut:
         outside = np.flatnonzero(~_inside(light))
         l, a, b = (c.take(outside) for c in (l, a, b))
         scale = _gamut_scale(l, a, b)
-        for c, mapped in zip(light, _linear_rgb(l, a * scale, b * scale)): c.ravel()[outside] = mapped
+        mapped = _linear_rgb(l, a * scale, b * scale)
+        for c, m in zip(light, mapped): c.ravel()[outside] = m
     for k, c in enumerate(light):
         level = (c.clip(0, 1) * np.float32(65535) + np.float32(0.5)).astype(np.uint16)
         out[..., k] = _ENCODE.take(level)
 
 # %% ../nbs/21_color_spaces.ipynb #6aa4b6a9
-def lab_to_photo(L: torch.Tensor, # (1, H, W) in [0, 100]
-                 ab: torch.Tensor, # (2, h, w); when smaller than L it is enlarged bilinearly
-                 gamut: bool = True, # move impossible colours toward gray; False cuts R, G, B off
-                ) -> np.ndarray: # (H, W, 3) uint8 sRGB
+def lab_to_photo(
+    L: torch.Tensor,     # (1, H, W) in [0, 100]
+    ab: torch.Tensor,    # (2, h, w); when smaller than L it is enlarged bilinearly
+    gamut: bool = True,  # move impossible colours toward gray; False cuts R, G, B off
+) -> np.ndarray:         # (H, W, 3) uint8 sRGB
     "`map_to_gamut` and `lab_to_rgb` for a whole photo, strip by strip on all cores"
     if L.ndim != 3 or L.shape[0] != 1 or ab.ndim != 3 or ab.shape[0] != 2:
-        raise ValueError(f"expected L (1, H, W) and ab (2, h, w), got {tuple(L.shape)} and {tuple(ab.shape)}")
-    l, ab = L[0].detach().float().cpu().contiguous().numpy(), ab.detach().float().cpu().contiguous()
-    height, width = l.shape
-    if ab.shape[2] != width: # columns here, all at once: still few rows
-        ab = torch.nn.functional.interpolate(ab[None], size=(ab.shape[1], width), mode="bilinear")[0]
-    ab_rows, photo = _rows_of(ab.numpy(), height), np.empty((height, width, 3), np.uint8)
+        found = f"{tuple(L.shape)} and {tuple(ab.shape)}"
+        raise ValueError(f"expected L (1, H, W) and ab (2, h, w), got {found}")
+    height, width = L.shape[1:]
+    l = L[0].detach().float().cpu().contiguous().numpy()
+    ab = ab.detach().float().cpu().contiguous()
+    if ab.shape[2] != width:  # columns here, all at once: still few rows
+        ab = F.interpolate(ab[None], size=(ab.shape[1], width), mode="bilinear")[0]
+    ab_rows = _rows_of(ab.numpy(), height)
+    photo = np.empty((height, width, 3), np.uint8)
     def strip(rows): _encode_strip(l[rows], *ab_rows(rows), gamut, photo[rows])
     _in_strips(strip, height, width)
     return photo

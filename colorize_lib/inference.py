@@ -4,32 +4,31 @@
 
 # %% auto #0
 __all__ = ['STRIDE', 'SMALL', 'TOUCH_SIZE', 'network_size', 'network_lightness', 'fast_network', 'one_thread', 'Colorizer',
-           'touch_up']
+           'from_pretrained', 'touch_up']
 
 # %% ../nbs/53_restoration.ipynb #60fb65e0
 import math
 from contextlib import contextmanager
-from pathlib import Path
 
 from PIL import Image
 import numpy as np
 from torch import nn
 import torch
 
-from . import color, core
+from .color import lab_to_photo, lightness
 from .colour_terms import chroma_curve
+from .core import pick_device
 from .photos import as_photo
-from colorize_lib.weights import (
-    default_weights, fold_batchnorm, list_weights, load_generator,
-)
+from .weights import default_weights, fold_batchnorm, list_weights, load_generator
 
 # %% ../nbs/53_restoration.ipynb #fd16001f
 STRIDE = 32  # the encoder halves its input five times
 
-def network_size(width: int,      # width of the photo, in pixels
-                 height: int,     # height of the photo, in pixels
-                 size: int = 256  # side of the square whose area the network gets
-                ) -> tuple[int, int]: # (width, height), multiples of 32
+def network_size(
+    width: int,         # width of the photo, in pixels
+    height: int,        # height of the photo, in pixels
+    size: int = 256,    # side of the square whose area the network gets
+) -> tuple[int, int]:   # (width, height), multiples of 32
     "The size at which the network looks at a photo: area near `size`², aspect ratio kept"
     if size < STRIDE: raise ValueError(f"size must be at least {STRIDE}, not {size}")
     longest = max(STRIDE, size*size//STRIDE)
@@ -38,13 +37,15 @@ def network_size(width: int,      # width of the photo, in pixels
     return tuple(max(1, round(side(n)/STRIDE))*STRIDE for n in (width, height))
 
 # %% ../nbs/53_restoration.ipynb #9adf41e0
-def network_lightness(photo: Image.Image, # mode L or RGB
-                      size: int = 256     # side of the square whose area the network gets
-                     ) -> torch.Tensor:   # (1, 1, h, w), L* in [0, 100]
+def network_lightness(
+    photo: Image.Image,  # mode L or RGB
+    size: int = 256,     # side of the square whose area the network gets
+) -> torch.Tensor:       # (1, 1, h, w), L* in [0, 100]
     "The small, antialiased L* that the network looks at"
-    # `reducing_gap` first averages whole blocks: on 12 megapixels this is ten times faster, and it looks the same
-    small = photo.resize(network_size(*photo.size, size), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return color.lightness(np.asarray(small))[None]
+    # `reducing_gap` averages whole blocks first: ten times faster on 12 megapixels, same look
+    wanted = network_size(*photo.size, size)
+    small = photo.resize(wanted, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return lightness(np.asarray(small))[None]
 
 # %% ../nbs/53_restoration.ipynb #78626afa
 def fast_network(
@@ -57,10 +58,12 @@ def fast_network(
     return model.to(device=device, dtype=dtype, memory_format=torch.channels_last)
 
 # %% ../nbs/53_restoration.ipynb #22281da4
-SMALL = 512*512 # pixels; up to here one thread is best
+SMALL = 512*512  # pixels; up to here one thread is best
 
 @contextmanager
-def one_thread(pixels: int = 0): # in the image at work
+def one_thread(
+    pixels: int = 0,  # in the image at work
+):
     "One PyTorch thread for what is small, then as many as before"
     before = torch.get_num_threads()
     if pixels <= SMALL: torch.set_num_threads(1)
@@ -70,40 +73,69 @@ def one_thread(pixels: int = 0): # in the image at work
 # %% ../nbs/53_restoration.ipynb #2eda5d02
 class Colorizer:
     "Gives a photograph of any size plausible colours, and keeps its lightness"
-    def __init__(self, model: nn.Module, # maps L/50-1, (B,1,H,W), to ab/110, (B,2,h,w), for sides that are multiples of 32
-                 device: str = "auto", size: int = 256, # auto, cpu, cuda or mps; the network looks at about size² pixels
-                 metadata: dict|None = None, gain: float = 1., knee: float = 0., # about the weights; for `chroma_curve`, 1 and 0 change nothing
-                 dtype: torch.dtype = torch.float32): # of the arithmetic; float32 gives one photo the same colours on every processor
-        network_size(1, 1, size) # an impossible size is refused here, not at the first photo
-        self.device, self.size, self.metadata, self.gain, self.knee = core.pick_device(device), size, metadata or {}, gain, knee
+    def __init__(
+        self,
+        model: nn.Module,      # L/50-1 (B, 1, H, W) to ab/110 (B, 2, h, w); sides multiples of 32
+        device: str = "auto",  # auto, cpu, cuda or mps
+        size: int = 256,       # the network looks at about size² pixels
+        metadata: dict | None = None,        # about the weights
+        gain: float = 1.,      # of `chroma_curve`; with `knee` 0, 1 changes nothing
+        knee: float = 0.,
+        dtype: torch.dtype = torch.float32,  # of the arithmetic; this one: same colours everywhere
+    ):
+        network_size(1, 1, size)  # an impossible size is refused here, not at the first photo
+        self.device = pick_device(device)
+        self.size = size
+        self.metadata = metadata or {}
+        self.curve = dict(gain=gain, knee=knee)
         with one_thread(): self.model = fast_network(model, self.device, dtype)
-    @classmethod
-    def from_pretrained(cls, name_or_path: str|Path|None = None, device: str = "auto", size: int = 256) -> "Colorizer":
-        "A colorizer with weights that ship with the package (by name; None: the best of them), or with those of a .safetensors file"
-        model, metadata = load_generator(name := name_or_path or default_weights(), "cpu")
-        return cls(model, device, size, metadata, **list_weights().get(name, {}).get("curve", {}))
+
     @torch.inference_mode()
-    def predict_ab(self, L: torch.Tensor) -> torch.Tensor:
-        "Colours (B,2,h,w) in units of Lab, float32 on the CPU, for L* (B,1,H,W) in [0,100]"
-        x = (L/50 - 1).to(self.device, next(self.model.parameters()).dtype, memory_format=torch.channels_last)
-        with one_thread(x.numel()): return chroma_curve(self.model(x).float().cpu().contiguous()*110, self.gain, self.knee)
+    def predict_ab(
+        self, L: torch.Tensor,  # L* (B, 1, H, W) in [0, 100]
+    ) -> torch.Tensor:          # (B, 2, h, w) in Lab units, float32 on the CPU
+        "The network's colours"
+        dtype = next(self.model.parameters()).dtype
+        x = (L/50 - 1).to(self.device, dtype, memory_format=torch.channels_last)
+        with one_thread(x.numel()): ab = self.model(x).float().cpu().contiguous()*110
+        return chroma_curve(ab, **self.curve)
+
     @torch.inference_mode()
-    def __call__(self, image, hints=None) -> Image.Image:
-        "A path, PIL image or uint8 array, as a PIL RGB image of its own size; predicted colours, corrected by `hints` (see `touch_up`)"
+    def __call__(
+        self, image,    # path, PIL image or uint8 array
+        hints=None,     # coloured strokes that correct the prediction, see `touch_up`
+    ) -> Image.Image:   # mode RGB, of the photo's own size
+        "Colorize one photograph"
         photo = as_photo(image)
         ab = self.predict_ab(network_lightness(photo, self.size))[0]
         if hints is not None: ab = touch_up(photo, ab, hints)
-        return Image.fromarray(color.lab_to_photo(color.lightness(np.asarray(photo)), ab))
+        return Image.fromarray(lab_to_photo(lightness(np.asarray(photo)), ab))
+
+# %% ../nbs/53_restoration.ipynb #53f005
+def from_pretrained(
+    cls,                            # `Colorizer`
+    name_or_path=None,              # a shipped name or a .safetensors file; None: the default
+    device: str = "auto",           # auto, cpu, cuda or mps
+    size: int = 256,                # the network looks at about size² pixels
+):                                  # a `Colorizer`
+    "A colorizer with trained weights; raises `ValueError` that names the file when it cannot"
+    name = name_or_path or default_weights()
+    model, metadata = load_generator(name, "cpu")
+    curve = list_weights().get(name, {}).get("curve", {})
+    return cls(model, device, size, metadata, **curve)
+
+Colorizer.from_pretrained = classmethod(from_pretrained)
 
 # %% ../nbs/53_restoration.ipynb #12h03
-TOUCH_SIZE = 384 # strokes are spread over about TOUCH_SIZE² pixels
+TOUCH_SIZE = 384  # strokes are spread over about TOUCH_SIZE² pixels
 
-def touch_up(photo: Image.Image, # mode L or RGB
-             ab: torch.Tensor,   # (2,h,w), the network's colours
-             hints               # strokes on a transparent picture of the photo's shape: its path, or a PIL image
-            ) -> torch.Tensor:   # (2,H,W), about TOUCH_SIZE² pixels
-    "Correct colours by strokes; raises `PhotoError` for hints without strokes or without transparency"
-    from colorize_lib import classical # needs SciPy, which takes a moment to import
+def touch_up(
+    photo: Image.Image,  # mode L or RGB
+    ab: torch.Tensor,    # (2, h, w), the network's colours
+    hints,               # strokes on a transparent picture of the photo's shape: path or PIL image
+) -> torch.Tensor:       # (2, H, W), about TOUCH_SIZE² pixels
+    "Colours corrected by strokes; raises `PhotoError` for hints without strokes or transparency"
+    from colorize_lib import classical  # needs SciPy, which takes a moment to import
     L = network_lightness(photo, TOUCH_SIZE)[0]
     strokes, marked = classical.read_strokes(hints, photo.size, L.shape[-2:])
     return classical.retouch(L, ab.clone(), strokes, marked)

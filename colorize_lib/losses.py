@@ -19,7 +19,8 @@ _LOSSES = {  # kind: D's loss on a real logit, D's loss on a fake one, G's loss 
 GAN_LOSSES = tuple(_LOSSES)
 
 def _losses(kind):
-    if kind not in GAN_LOSSES: raise ValueError(f"loss {kind!r} is not one of {', '.join(GAN_LOSSES)}")
+    if kind not in GAN_LOSSES:
+        raise ValueError(f"loss {kind!r} is not one of {', '.join(GAN_LOSSES)}")
     return _LOSSES[kind]
 
 # %% ../nbs/23_gan.ipynb #04c029
@@ -27,15 +28,15 @@ def discriminator_loss(
     real: torch.Tensor,  # logits of real data, any shape, no sigmoid
     fake: torch.Tensor,  # logits of generated data, any shape, no sigmoid
     kind: str = "bce",   # one of GAN_LOSSES; another word raises ValueError
-) -> torch.Tensor:       # scalar, float32: (mean over real + mean over fake) / 2 (thesis section 2.3, halved as in pix2pix)
-    "What the discriminator minimises. With `bce`, one that knows nothing pays ln 2 = 0.693."
+) -> torch.Tensor:       # scalar, float32: (mean over real + mean over fake) / 2
+    "What the discriminator minimises (thesis section 2.3, halved as in pix2pix)"
     on_real, on_fake, _ = _losses(kind)
     return (on_real(real.float()).mean() + on_fake(fake.float()).mean()) / 2
 
 # %% ../nbs/23_gan.ipynb #04c029b
 def generator_loss(
     fake: torch.Tensor,  # logits of generated data, any shape, no sigmoid
-    kind: str = "bce",   # one of GAN_LOSSES; bce is non-saturating, minimax the thesis's formula
+    kind: str = "bce",   # one of GAN_LOSSES; "minimax" is the thesis's formula
 ) -> torch.Tensor:       # scalar, float32: mean over fake
-    "What the generator minimises: it falls as the discriminator takes generated data for real."
+    "What the generator minimises: it falls as the discriminator takes its data for real"
     return _losses(kind)[2](fake.float()).mean()

@@ -17,15 +17,13 @@ from PIL import Image, ImageChops
 from .core import atomic_path
 
 # %% ../nbs/61_photo_files.ipynb #e4873edf
-PHOTO_SUFFIXES = frozenset(".jpg .jpeg .jfif .png .webp .tif .tiff .bmp .gif .avif .jp2 .pgm .ppm .pnm".split())
-MAX_PIXELS = 200_000_000  # about 600 MB as RGB; a file that promises more is refused before it is decoded
-_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
-_ORIENTATION = 0x0112     # the EXIF tag that says how the camera was held
+PHOTO_SUFFIXES = frozenset(
+    ".jpg .jpeg .jfif .png .webp .tif .tiff .bmp .gif .avif .jp2 .pgm .ppm .pnm".split())
 
 class PhotoError(ValueError):
     "A photo that cannot be read or written, as `<file>: <reason>`"
     def __init__(self, path, reason):
-        name = os.fsencode(path).decode("utf-8", "replace")  # some file names are not valid text
+        name = os.fsencode(path).decode("utf-8", "replace")  # some names are not valid text
         super().__init__(f"{name}: {reason}")
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Photo:
     "A photo ready for colorizing"
     image: Image.Image                # mode "L" or "RGB", upright, 8 bit, sRGB
     alpha: Image.Image | None = None  # mode "L", the same size; None when the photo is opaque
-    exif: bytes = b""                 # EXIF notes, without the orientation, which has been applied
+    exif: bytes = b""                 # EXIF notes without the orientation, which is applied
 
 # %% ../nbs/61_photo_files.ipynb #0212334c
 def _check_file(path: Path) -> None:
@@ -46,20 +44,17 @@ def _check_file(path: Path) -> None:
     if info.st_size == 0: raise PhotoError(path, "is empty (0 bytes)")
 
 # %% ../nbs/61_photo_files.ipynb #2b006c36
-_opening = threading.Lock()
+MAX_PIXELS = 200_000_000  # about 600 MB as RGB
+_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
+_guard_lock = threading.Lock()  # Pillow's guard is one for all threads
 
-def _open_image(path: Path) -> Image.Image:
-    "The header of `path`, checked; the pixels are not decoded yet"
-    with _opening:
-        guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try: im = Image.open(path)
+def _open_header(path: Path) -> Image.Image:
+    "The picture with its header read, and nothing checked"
+    with _guard_lock:
+        guard = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try: return Image.open(path)
         finally: Image.MAX_IMAGE_PIXELS = guard
-    if im.format not in _FORMATS: raise PhotoError(path, f"is not a photo in a format we know ({im.format})")
-    w, h = im.size
-    if w*h > MAX_PIXELS: raise PhotoError(path, f"is {w}x{h}, more than {MAX_PIXELS//10**6} million pixels")
-    frames = _count_frames(im)
-    if frames > 1: raise PhotoError(path, f"holds {frames} frames; save the one you want as a photo of its own")
-    return im
 
 def _count_frames(im: Image.Image) -> int:
     "Frames of a film or pages of a document, without previews"
@@ -68,146 +63,236 @@ def _count_frames(im: Image.Image) -> int:
     pages = 0
     for i in range(total):
         im.seek(i)
-        pages += not im.tag_v2.get(254, 0) & 1  # NewSubfileType, bit 0: a smaller copy of another page
+        smaller_copy = im.tag_v2.get(254, 0) & 1  # NewSubfileType, bit 0: of another page
+        pages += not smaller_copy
     im.seek(0)
     return pages
 
+# %% ../nbs/61_photo_files.ipynb #61f014
+def _open_image(path: Path) -> Image.Image:
+    "The header of `path`, checked; the pixels are not decoded yet"
+    im = _open_header(path)
+    if im.format not in _FORMATS:
+        raise PhotoError(path, f"is not a photo in a format we know ({im.format})")
+    w, h = im.size
+    if w*h > MAX_PIXELS:
+        raise PhotoError(path, f"is {w}x{h}, more than {MAX_PIXELS//10**6} million pixels")
+    frames = _count_frames(im)
+    if frames > 1:
+        advice = "save the one you want as a photo of its own"
+        raise PhotoError(path, f"holds {frames} frames; {advice}")
+    return im
+
 # %% ../nbs/61_photo_files.ipynb #7c464ce0
+def _eight_bits(im: Image.Image) -> Image.Image:
+    "16-bit gray, or floats between 0 and 1, as `L`; raises `ValueError` for any other range"
+    import numpy as np  # here, not at the top: `colorize --help` must not wait for it
+    deep = np.asarray(im)
+    top = 1 if im.mode == "F" else 65_535
+    if not (deep.min() >= 0 and deep.max() <= top):
+        raise ValueError("holds 32-bit numbers; save it with 8 or 16 bits")
+    return Image.fromarray(np.rint(deep*np.float32(255/top)).astype(np.uint8))
+
 def _flatten(im: Image.Image) -> Image.Image:
     "Any mode of Pillow's to `L`, `LA`, `RGB`, `RGBA`, `CMYK` or `LAB`, 8 bits each"
-    if im.mode[0] in "IF":  # 16 or 32 bits per pixel
-        import numpy as np
-        deep, top = np.asarray(im), 1 if im.mode == "F" else 65_535
-        if not (deep.min() >= 0 and deep.max() <= top): raise ValueError("holds 32-bit numbers; save it with 8 or 16 bits")
-        return Image.fromarray(np.rint(deep*np.float32(255/top)).astype(np.uint8))
-    if im.mode == "CMYK" and im.format == "JPEG" and "adobe" not in im.info: return ImageChops.invert(im)
+    if im.mode[0] in "IF": return _eight_bits(im)
+    if im.mode == "CMYK" and im.format == "JPEG" and "adobe" not in im.info:
+        return ImageChops.invert(im)
     if im.mode in ("LA", "La", "PA", "RGBa") or "transparency" in im.info:
         return im.convert("LA" if im.mode in ("1", "L", "LA", "La") else "RGBA")
     if im.mode in ("L", "RGB", "RGBA", "CMYK", "LAB"): return im
     return im.convert("L" if im.mode == "1" else "RGB")
 
 # %% ../nbs/61_photo_files.ipynb #7c0c23b6
+_PROFILE_SPACE = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # mode -> as a profile calls it
+
+def _by_profile(im: Image.Image, icc: bytes) -> Image.Image | None:
+    "`im` as `L` or `RGB` in sRGB; None where the profile is broken, does not fit, or is sRGB"
+    from PIL import ImageCms  # few files need it
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+        if "sRGB" in ImageCms.getProfileDescription(profile): return None
+        if profile.profile.xcolor_space.strip() != _PROFILE_SPACE[im.mode]: return None
+        srgb = ImageCms.createProfile("sRGB")
+        rgb = ImageCms.profileToProfile(im, profile, srgb, outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError): return None
+    return rgb.getchannel("G") if im.mode == "L" else rgb
+
 def _to_srgb(im: Image.Image, icc: bytes | None) -> Image.Image:
-    "`L`, `RGB`, `CMYK` or `LAB` to `L` or `RGB` in sRGB, by the ICC profile `icc` where it fits"
-    if icc or im.mode == "LAB":
-        from PIL import ImageCms  # rarely needed
-        space = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}[im.mode]
-        try:
-            source = ImageCms.createProfile("LAB") if im.mode == "LAB" else ImageCms.ImageCmsProfile(BytesIO(icc))
-            known = "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(source) if im.mode == "LAB" else source)
-            if im.mode == "LAB" or not known and source.profile.xcolor_space.strip() == space:
-                rgb = ImageCms.profileToProfile(im, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-                return rgb.getchannel("G") if im.mode == "L" else rgb
-        except (ImageCms.PyCMSError, OSError, ValueError):
-            if im.mode == "LAB": raise
+    "`L`, `RGB`, `CMYK` or `LAB` to `L` or `RGB` in sRGB, by the ICC profile where it fits"
+    if im.mode == "LAB":
+        from PIL import ImageCms
+        lab, srgb = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
+        return ImageCms.profileToProfile(im, lab, srgb, outputMode="RGB")
+    converted = _by_profile(im, icc) if icc else None
+    if converted: return converted
     return im if im.mode in ("L", "RGB") else im.convert("RGB")
 
 # %% ../nbs/61_photo_files.ipynb #adbfa025
-_TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90}
+_ORIENTATION = 0x0112  # the EXIF tag that says how the camera was held
+_TURNS = {             # its values, and what undoes them
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
-def _upright(im: Image.Image) -> tuple:  # (how to turn: a Transpose or None, EXIF bytes without the orientation)
+def _upright(
+    im: Image.Image,
+) -> tuple:  # (how to turn: a Transpose or None, EXIF bytes without the orientation)
     "What the EXIF notes of `im` say about its orientation, and the other notes"
     try:
         notes = im.getexif()
         turn = _TURNS.get(notes.pop(_ORIENTATION, 1))
-        # a TIFF file keeps its pixel layout among the same tags: those must not travel to another file
+        # a TIFF keeps its pixel layout among the same tags: it must not travel to other files
         return turn, notes.tobytes() if len(notes) and im.format != "TIFF" else b""
-    except Exception: return None, b""  # EXIF comes from cameras and is often broken; the photo is still good
+    except Exception: return None, b""  # EXIF is often broken; the photo is still good
 
 # %% ../nbs/61_photo_files.ipynb #6f6b67a1
+def _decode(path: Path) -> Photo:
+    "The photo in `path`, with whatever errors its decoder raises"
+    with _open_image(path) as im:
+        im.load()
+        turn, exif = _upright(im)
+        flat = _flatten(im)
+        icc = im.info.get("icc_profile")
+    alpha = None
+    if flat.mode in ("LA", "RGBA"):
+        alpha = flat.getchannel("A")
+        flat = flat.convert(flat.mode[:-1])
+        if alpha.getextrema()[0] == 255: alpha = None  # nothing is transparent
+    image = _to_srgb(flat, icc)
+    if turn is not None:
+        image = image.transpose(turn)
+        alpha = alpha and alpha.transpose(turn)
+    return Photo(image, alpha, exif)
+
+# %% ../nbs/61_photo_files.ipynb #61f022
 def read_photo(
     path: str | Path,  # a photo in any format of `PHOTO_SUFFIXES`
 ) -> Photo:
-    "Read a photo: upright, 8 bit, sRGB, gray or colour; raises `PhotoError` with the file's name and the reason"
+    "An upright photo in 8-bit sRGB, gray or colour; raises `PhotoError` with file and reason"
     path = Path(path)
     _check_file(path)
-    try:
-        with _open_image(path) as im:
-            im.load()
-            turn, exif = _upright(im)
-            flat, icc = _flatten(im), im.info.get("icc_profile")
-        alpha = flat.getchannel("A") if flat.mode in ("LA", "RGBA") else None
-        image = _to_srgb(flat.convert(flat.mode[:-1]) if alpha else flat, icc)
-        if turn is not None: image, alpha = image.transpose(turn), alpha and alpha.transpose(turn)
-        if alpha and alpha.getextrema()[0] == 255: alpha = None  # nothing is transparent
-        return Photo(image, alpha, exif)
+    try: return _decode(path)
     except PhotoError: raise
-    except Image.UnidentifiedImageError: raise PhotoError(path, "is not a photo in a format we know") from None
-    except MemoryError: raise PhotoError(path, "needs more memory than there is") from None
-    except Exception as e: raise PhotoError(path, f"cannot be decoded ({e})") from e
+    except Image.UnidentifiedImageError:
+        raise PhotoError(path, "is not a photo in a format we know") from None
+    except MemoryError:
+        raise PhotoError(path, "needs more memory than there is") from None
+    except Exception as e:
+        raise PhotoError(path, f"cannot be decoded ({e})") from e
 
 # %% ../nbs/61_photo_files.ipynb #01053b1c
-_WRITERS = {".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP", ".tif": "TIFF",
-            ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF"}
+_WRITERS = {
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP",
+    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".avif": "AVIF",
+}
 
+def _with_alpha(photo: Photo, form: str) -> Image.Image:
+    "The picture to store: transparent where the format can, on white where it cannot"
+    if not photo.alpha: return photo.image
+    if form in ("JPEG", "BMP"):
+        white = Image.new(photo.image.mode, photo.image.size, "white")
+        return Image.composite(photo.image, white, photo.alpha)
+    image = photo.image.convert("RGB")  # always a copy
+    image.putalpha(photo.alpha)
+    return image
+
+# %% ../nbs/61_photo_files.ipynb #61f025
 def save_photo(
     photo: Photo,        # what to write
     path: str | Path,    # where; the suffix chooses the format
     quality: int = 92,   # of JPEG, WebP and AVIF, from 1 to 100
 ) -> Path:
-    "Write a photo whole or not at all, with its transparency (on white where the format has none); raises `PhotoError`"
+    "Write a photo with its transparency and notes, whole or not at all; raises `PhotoError`"
     path = Path(path)
     form = _WRITERS.get(path.suffix.lower())
-    if form is None: raise PhotoError(path, f"cannot write {path.suffix or 'a file without suffix'}; use one of {' '.join(_WRITERS)}")
-    image = photo.image
-    if photo.alpha and form in ("JPEG", "BMP"):
-        image = Image.composite(image, Image.new(image.mode, image.size, "white"), photo.alpha)
-    elif photo.alpha:
-        image = image.copy() if image.mode == "RGB" else image.convert("RGB")
-        image.putalpha(photo.alpha)
-    notes = {"exif": photo.exif} if photo.exif and form != "BMP" and len(photo.exif) < 65_000 else {}
+    if form is None:
+        given = path.suffix or "a file without suffix"
+        raise PhotoError(path, f"cannot write {given}; use one of {' '.join(_WRITERS)}")
+    options = dict(quality=quality)
+    has_room = form != "BMP" and len(photo.exif) < 65_000
+    if photo.exif and has_room: options["exif"] = photo.exif
     try:
-        with atomic_path(path) as draft: image.save(draft, form, quality=quality, **notes)
-    except (OSError, ValueError) as e: raise PhotoError(path, f"cannot be written ({e})") from e
+        with atomic_path(path) as draft: _with_alpha(photo, form).save(draft, form, **options)
+    except (OSError, ValueError) as e:
+        raise PhotoError(path, f"cannot be written ({e})") from e
     return path
 
 # %% ../nbs/61_photo_files.ipynb #c2716a3c
+def _from_array(array) -> Image.Image:
+    "A uint8 array (H, W), (H, W, 1) or (H, W, 3) as a PIL image; raises `ValueError`"
+    if array.dtype.name != "uint8":
+        raise ValueError(f"an array must hold uint8, not {array.dtype}")
+    if array.ndim == 3 and array.shape[2] == 1: array = array[..., 0]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] == 3):
+        raise ValueError(f"an array must be (H, W) or (H, W, 3), not {array.shape}")
+    return Image.fromarray(array)
+
 def as_photo(
     image,           # path, PIL image, or uint8 array (H, W) or (H, W, 3)
 ) -> Image.Image:    # mode L or RGB
-    "Any of the things that people call an image, as a PIL image in mode `L` or `RGB`"
+    "Any of the things that people call an image; raises `ValueError` or `TypeError`"
     import numpy as np  # here, not at the top: `colorize --help` must not wait for it
     if isinstance(image, (str, Path)): return read_photo(image).image
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8: raise ValueError(f"an array must hold uint8, not {image.dtype}")
-        if image.ndim == 3 and image.shape[2] == 1: image = image[..., 0]
-        if image.ndim != 2 and not (image.ndim == 3 and image.shape[2] == 3):
-            raise ValueError(f"an array must be (H, W) or (H, W, 3), not {image.shape}")
-        image = Image.fromarray(image)
-    if not isinstance(image, Image.Image): raise TypeError(f"not an image: {type(image).__name__}")
+    if isinstance(image, np.ndarray): image = _from_array(image)
+    if not isinstance(image, Image.Image):
+        raise TypeError(f"not an image: {type(image).__name__}")
     if 0 in image.size: raise ValueError("the image has no pixels")
     if image.mode in ("L", "RGB"): return image
     if image.mode.startswith(("I", "F")):
-        raise ValueError(f"a PIL image of mode {image.mode} has no fixed range: give its file, or an 8-bit image")
+        raise ValueError(f"a PIL image of mode {image.mode} has no fixed range: "
+                         "give its file, or an 8-bit image")
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
 
 # %% ../nbs/61_photo_files.ipynb #c052fc80
+def _not_seen(here: str, folders: list, seen: set) -> list:
+    "The `folders` that are neither hidden nor in `seen`, which gets them; links come last"
+    new = []
+    for name in sorted(folders, key=lambda f: (os.path.islink(os.path.join(here, f)), f)):
+        real = os.path.realpath(os.path.join(here, name))
+        if name.startswith(".") or real in seen: continue
+        seen.add(real)
+        new.append(name)
+    return new
+
 def find_photos(
     folder: str | Path,  # where to look, folders inside it included
 ) -> list[Path]:
-    "Everything under `folder` with a photo's suffix, sorted; hidden names are skipped, each linked folder is visited once"
-    folder, found, seen = Path(folder), [], set()
+    "All under `folder` with a photo's suffix, sorted; hidden names are skipped"
+    folder = Path(folder)
     if not folder.is_dir(): raise PhotoError(folder, "is not a folder")
-    unreadable = lambda e: found.append(Path(e.filename))  # stays in the list, so that reading it tells the user
+    found = []
+    seen = {os.path.realpath(folder)}
+    def unreadable(error): found.append(Path(error.filename))
     for here, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
-        found += [Path(here, f) for f in folders + files if not f.startswith(".") and Path(f).suffix.lower() in PHOTO_SUFFIXES]
-        seen.add(os.path.realpath(here))
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and os.path.realpath(Path(here, f)) not in seen)
-        seen.update(os.path.realpath(Path(here, f)) for f in folders)
+        paths = [Path(here, name) for name in folders + files if not name.startswith(".")]
+        found += [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES]
+        folders[:] = _not_seen(here, folders, seen)  # os.walk goes on with what its list holds
     return sorted(set(found))
 
 # %% ../nbs/61_photo_files.ipynb #58c3b20f
-_SAMPLES = dict(coffee="skimage/data/coffee.png", astronaut="skimage/data/astronaut.png", chelsea="skimage/data/chelsea.png",
-                rocket="skimage/data/rocket.jpg", china="sklearn/datasets/images/china.jpg", flower="sklearn/datasets/images/flower.jpg")
+_SAMPLES = dict(
+    coffee="skimage/data/coffee.png",
+    astronaut="skimage/data/astronaut.png",
+    chelsea="skimage/data/chelsea.png",
+    rocket="skimage/data/rocket.jpg",
+    china="sklearn/datasets/images/china.jpg",
+    flower="sklearn/datasets/images/flower.jpg",
+)
 
 def sample_photos() -> dict:  # name -> PIL image, mode "RGB"
-    "Real colour photos that lie inside installed packages (scikit-image, scikit-learn), so they need no network"
+    "Colour photos from installed packages; raises `FileNotFoundError` when there are none"
     found = {}
     for name, place in _SAMPLES.items():
         package, inner = place.split("/", 1)
-        spec = importlib.util.find_spec(package)  # finds the folder without importing the package
+        spec = importlib.util.find_spec(package)  # the folder, without importing the package
         file = Path(spec.submodule_search_locations[0])/inner if spec else None
         if file and file.is_file(): found[name] = read_photo(file).image
-    if not found: raise FileNotFoundError("no sample photos: is scikit-image or scikit-learn installed?")
+    if not found:
+        raise FileNotFoundError("no sample photos: is scikit-image or scikit-learn installed?")
     return found

@@ -4,20 +4,16 @@
 
 # %% auto #0
 __all__ = ['GRADES', 'COLOURS', 'WORDS', 'check_counts', 'load_survey', 'mean_scores', 'plot_grades', 'resampled_means',
-           'score_table', 'vote_variance', 'overall', 'plot_means', 'differing_pairs', 'agreement', 'variances',
-           'pairings', 'two_way', 'grade_shares', 'ordinal_model', 'power', 'photos_needed', 'simulated_power']
+           'score_table', 'vote_variance', 'overall', 'plot_means']
 
 # %% ../nbs/44_survey.ipynb #10s005
-import csv, itertools, re
+import csv, re
 from pathlib import Path
 
 from matplotlib.figure import Figure
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.optimize import brentq
-from scipy.special import expit
 
 from .core import data_file
 
@@ -30,64 +26,93 @@ def check_counts(
 ) -> pd.DataFrame:            # the same table
     "Votes that can be counted; raises `ValueError` with the table, the photo and the reason"
     def refuse(reason): raise ValueError(f"{name}: {reason}")
-    if tuple(counts.columns) != GRADES: refuse(f"the columns must be 1, 2, 3, 4, 5, not {', '.join(map(str, counts.columns))}")
+    if tuple(counts.columns) != GRADES:
+        refuse(f"the columns must be 1, 2, 3, 4, 5, not {', '.join(map(str, counts.columns))}")
     if len(counts) == 0: refuse("there is no photo in it")
-    if not all(np.issubdtype(kind, np.integer) for kind in counts.dtypes): refuse("votes must be whole numbers")
-    for wrong, reason in ((counts.index.duplicated(), "is there twice"), ((counts < 0).any(axis=1), "has fewer than 0 votes for a grade"),
-                          (counts.sum(axis=1) == 0, "has no vote")):
+    if not all(np.issubdtype(kind, np.integer) for kind in counts.dtypes):
+        refuse("votes must be whole numbers")
+    for wrong, reason in (
+        (counts.index.duplicated(), "is there twice"),
+        ((counts < 0).any(axis=1), "has fewer than 0 votes for a grade"),
+        (counts.sum(axis=1) == 0, "has no vote"),
+    ):
         if wrong.any(): refuse(f"photo {counts.index[wrong][0]} {reason}")
     return counts
 
 # %% ../nbs/44_survey.ipynb #10s012
 def _row(cells: list, where: str) -> tuple:  # (photo, five numbers)
     "One line of a file; raises `ValueError` with the line and the reason"
-    if len(cells) != 1 + len(GRADES): raise ValueError(f"{where}: {len(cells)} cells instead of {1 + len(GRADES)}")
+    if len(cells) != 1 + len(GRADES):
+        raise ValueError(f"{where}: {len(cells)} cells instead of {1 + len(GRADES)}")
     if not cells[0]: raise ValueError(f"{where}: the photo has no name")
     for grade, cell in zip(GRADES, cells[1:]):
-        if not re.fullmatch("[0-9]{1,9}", cell): raise ValueError(f"{where}: {cell!r} is not a number of votes for grade {grade}")
+        if not re.fullmatch("[0-9]{1,9}", cell):
+            raise ValueError(f"{where}: {cell!r} is not a number of votes for grade {grade}")
     return cells[0], [int(cell) for cell in cells[1:]]
 
+def _lines(path: Path) -> list:  # (line number, cells) of every line that is not empty
+    "The lines of a CSV file; raises `ValueError` when it is no table of votes"
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            lines = [(i, [cell.strip() for cell in cells])
+                     for i, cells in enumerate(csv.reader(file), 1) if cells]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path.name}: is not a table of text ({error})") from None
+    if not lines or lines[0][1] != ["photo", *map(str, GRADES)]:
+        raise ValueError(f"{path.name}: the first line must be photo,1,2,3,4,5")
+    return lines
+
+# %% ../nbs/44_survey.ipynb #44s012
 def load_survey(
     path=None,      # a CSV file with the columns photo,1,2,3,4,5; None: the thesis's table 4.1
 ) -> pd.DataFrame:  # counts; index: photo (text), columns: the grades 1 to 5
-    "The votes of a survey; raises `ValueError` with the file, the line or photo, and the reason"
+    "The votes of a survey; raises `ValueError` with the file, the line or photo, and why"
     path = Path(path) if path else data_file("survey.csv")
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            lines = [(i, [cell.strip() for cell in cells]) for i, cells in enumerate(csv.reader(file), 1) if cells]
-    except (UnicodeDecodeError, csv.Error) as e: raise ValueError(f"{path.name}: is not a table of text ({e})") from None
-    if not lines or lines[0][1] != ["photo", *map(str, GRADES)]: raise ValueError(f"{path.name}: the first line must be photo,1,2,3,4,5")
-    rows = [_row(cells, f"{path.name}, line {i}") for i, cells in lines[1:]]
-    index = pd.Index([photo for photo, _ in rows], name="photo", dtype=object)
-    return check_counts(pd.DataFrame([votes for _, votes in rows], index, GRADES, dtype=int), path.name)
+    rows = [_row(cells, f"{path.name}, line {i}") for i, cells in _lines(path)[1:]]
+    photos = pd.Index([photo for photo, _ in rows], name="photo", dtype=object)
+    votes = pd.DataFrame([votes for _, votes in rows], photos, GRADES, dtype=int)
+    return check_counts(votes, path.name)
 
 # %% ../nbs/44_survey.ipynb #10s019
 def mean_scores(
     counts: pd.DataFrame,  # from load_survey
 ) -> pd.Series:            # from 1 to 5; index: photo
     "The mean grade of each photo (thesis table 4.2)"
-    return (check_counts(counts) @ np.array(GRADES)/counts.sum(axis=1)).rename("mean")
+    votes = check_counts(counts).sum(axis=1)
+    return (counts @ np.array(GRADES)/votes).rename("mean")
 
 # %% ../nbs/44_survey.ipynb #10s034
-COLOURS = dict(zip(GRADES, ("#e66101", "#fdb863", "#d9d9d9", "#b2abd2", "#5e3c99")))  # also apart for colour-blind eyes
+# orange and violet stay apart for colour-blind eyes
+COLOURS = dict(zip(GRADES, ("#e66101", "#fdb863", "#d9d9d9", "#b2abd2", "#5e3c99")))
 WORDS = {1: "1 rất giả (very fake)", 2: "2", 3: "3", 4: "4", 5: "5 rất thật (very real)"}
 
+def _draw_bars(ax, share: pd.DataFrame):  # share: per cent, (photos, grades)
+    "One stacked bar a photo, with the middle of grade 3 at zero"
+    left = -(share[1] + share[2] + share[3]/2)
+    for grade in GRADES:
+        bars = ax.barh(share.index, share[grade], left=left, color=COLOURS[grade],
+                       edgecolor="white", lw=.6, label=WORDS[grade])
+        numbers = [f"{x:.0f}" if x >= 5 else "" for x in share[grade]]
+        ink = "white" if grade == 5 else "black"
+        ax.bar_label(bars, numbers, label_type="center", fontsize=7, color=ink)
+        left = left + share[grade]
+
+# %% ../nbs/44_survey.ipynb #44s034
 def plot_grades(
     counts: pd.DataFrame,  # from load_survey
 ) -> Figure:
-    "Votes in per cent, one row a photo, best mean on top; the middle of grade 3 is the zero line"
-    means = mean_scores(counts).sort_values(ascending=False, kind="stable")[::-1]  # the first bar is drawn at the bottom
-    share = 100*counts.loc[means.index].div(counts.sum(axis=1)[means.index], axis=0)
+    "Votes in per cent, one row a photo, best mean on top; grade 3 is centred on zero"
+    means = mean_scores(counts).sort_values(ascending=False, kind="stable")
+    means = means[::-1]  # the first bar is drawn at the bottom
+    counts = counts.loc[means.index]
     fig, ax = plt.subplots(figsize=(8, 1.3 + 0.27*len(means)), layout="constrained")
-    left = -(share[1] + share[2] + share[3]/2)
-    for grade in GRADES:
-        bars = ax.barh(means.index, share[grade], left=left, color=COLOURS[grade], edgecolor="white", lw=.6, label=WORDS[grade])
-        ax.bar_label(bars, [f"{x:.0f}" if x >= 5 else "" for x in share[grade]], label_type="center", fontsize=7, color="white" if grade == 5 else "black")
-        left = left + share[grade]
-    for photo, mean in means.items(): ax.text(101, photo, f"{mean:.2f}", va="center", fontsize=8)
+    _draw_bars(ax, 100*counts.div(counts.sum(axis=1), axis=0))
+    for photo, mean in means.items():
+        ax.text(101, photo, f"{mean:.2f}", va="center", fontsize=8)
     ax.text(101, len(means) - .35, "mean", fontsize=8)
     ax.axvline(0, color="0.5", lw=.8, zorder=0)
-    ax.set(xlim=(-100, 100), ylim=(-.6, len(means) - .4), xlabel="lower grades  ←  per cent of the votes  →  higher grades", ylabel="photo")
+    ax.set(xlim=(-100, 100), ylim=(-.6, len(means) - .4), ylabel="photo",
+           xlabel="lower grades  ←  per cent of the votes  →  higher grades")
     ax.xaxis.set_major_formatter(lambda x, _: f"{abs(x):.0f}")
     fig.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
     return fig
@@ -100,9 +125,12 @@ def resampled_means(
     draws: int = 5000,     # how many surveys to draw
     seed: int = 42,
 ) -> np.ndarray:           # (draws, photos): the mean of each photo in each survey drawn
-    "Bootstrap from counts (Efron 1979): votes and photos drawn with replacement, all independently"
-    means, n, rng = mean_scores(counts).to_numpy(), counts.sum(axis=1).to_numpy(), np.random.default_rng(seed)
-    rows = rng.integers(len(n), size=(draws, len(n))) if photos else np.tile(np.arange(len(n)), (draws, 1))
+    "Bootstrap from counts (Efron 1979): votes and photos drawn with replacement"
+    means = mean_scores(counts).to_numpy()
+    n = counts.sum(axis=1).to_numpy()
+    rng = np.random.default_rng(seed)
+    rows = np.tile(np.arange(len(n)), (draws, 1))
+    if photos: rows = rng.integers(len(n), size=rows.shape)
     if not people: return means[rows]
     share = counts.to_numpy()/n[:, None]
     return rng.multinomial(n[rows], share[rows]) @ np.array(GRADES)/n[rows]
@@ -116,18 +144,20 @@ def score_table(
     counts: pd.DataFrame,  # from load_survey
     level: float = 0.95,   # of the intervals
     seed: int = 42,
-) -> pd.DataFrame:         # index: photo, best first; n, mean, low, high (over people), rank (1 is best, equal means share it)
-    "Each photo's score with its interval over people; low and high are NaN when a photo has only one vote"
-    mean, n = mean_scores(counts), counts.sum(axis=1)
+) -> pd.DataFrame:         # index: photo, best first; n, mean, low, high (over people), rank
+    "Each photo's score with its interval (NaN for one vote) and rank (equal means share it)"
+    mean = mean_scores(counts)
+    n = counts.sum(axis=1)
     low, high = np.where(n < 2, np.nan, _ends(resampled_means(counts, seed=seed), level))
-    table = pd.DataFrame({"n": n, "mean": mean, "low": low, "high": high, "rank": mean.rank(method="min", ascending=False).astype(int)})
+    rank = mean.rank(method="min", ascending=False).astype(int)
+    table = pd.DataFrame({"n": n, "mean": mean, "low": low, "high": high, "rank": rank})
     return table.sort_values("mean", ascending=False, kind="stable")
 
 # %% ../nbs/44_survey.ipynb #10s043
 def vote_variance(
     counts: pd.DataFrame,  # from load_survey
 ) -> pd.Series:            # index: photo; NaN for a photo with one vote
-    "The variance of the votes of each photo, s² of the standard error"
+    "The variance of the votes of each photo, the s² of the standard error"
     squared = (np.array(GRADES) - mean_scores(counts).to_numpy()[:, None])**2
     n = counts.sum(axis=1)
     return (counts*squared).sum(axis=1)/(n - 1).where(n > 1)
@@ -137,213 +167,45 @@ def overall(
     counts: pd.DataFrame,  # from load_survey
     level: float = 0.95,   # of the intervals
     seed: int = 42,
-) -> dict:                 # mean; people, photos, both: (low, high), NaN when there is no second vote or photo to learn from
-    "The mean of the photos' means, each photo counting alike, with its interval over people, over photos, and over both"
-    one_vote, one_photo = counts.sum(axis=1).min() < 2, len(counts) < 2
+) -> dict:                 # mean; people, photos, both: (low, high), NaN where nothing repeats
+    "The mean of the photos' means, with its interval over people, over photos, and over both"
     def ends(unknown, **redraw):
         if unknown: return np.nan, np.nan
-        return tuple(map(float, _ends(resampled_means(counts, **redraw, seed=seed).mean(axis=1), level)))
-    return dict(mean=float(mean_scores(counts).mean()), people=ends(one_vote), photos=ends(one_photo, people=False, photos=True),
-                both=ends(one_vote or one_photo, photos=True))
+        drawn = resampled_means(counts, **redraw, seed=seed).mean(axis=1)
+        return tuple(map(float, _ends(drawn, level)))
+    one_vote = counts.sum(axis=1).min() < 2
+    one_photo = len(counts) < 2
+    return dict(
+        mean=float(mean_scores(counts).mean()),  # photos count alike, whatever their votes
+        people=ends(one_vote),
+        photos=ends(one_photo, people=False, photos=True),
+        both=ends(one_vote or one_photo, photos=True),
+    )
 
 # %% ../nbs/44_survey.ipynb #10s059
+def _draw_overall(ax, overall: dict):
+    "The overall mean as a line, its intervals over photos and over people as bands"
+    for name, colour in (("photos", "0.90"), ("people", "0.75")):
+        if np.isnan(overall[name][0]): continue
+        ax.axvspan(*overall[name], color=colour, zorder=0, label=f"overall, over {name}")
+    ax.axvline(overall["mean"], color="0.2", lw=1, label=f"overall mean {overall['mean']:.2f}")
+
 def plot_means(
     table: pd.DataFrame,  # from score_table
     overall: dict,        # from overall
 ) -> Figure:
     "Scores with their intervals, best on top, and the overall mean with its two intervals"
-    table = table[::-1]
+    table = table[::-1]  # the first row is drawn at the bottom
     fig, ax = plt.subplots(figsize=(8, 1.3 + 0.25*len(table)), layout="constrained")
-    for name, colour in (("photos", "0.90"), ("people", "0.75")):
-        if not np.isnan(overall[name][0]): ax.axvspan(*overall[name], color=colour, zorder=0, label=f"overall, over {name}")
-    ax.axvline(overall["mean"], color="0.2", lw=1, label=f"overall mean {overall['mean']:.2f}")
+    _draw_overall(ax, overall)
     apart = (table.low > overall["mean"]) | (table.high < overall["mean"])
-    for which, fill, label in ((apart, "#5e3c99", "interval without the overall mean"), (~apart, "white", "interval with it, or unknown")):
-        some, rows = table[which], np.flatnonzero(which)
-        ax.errorbar(some["mean"], rows, xerr=[some["mean"] - some.low, some.high - some["mean"]], fmt="o", ms=6, color="#5e3c99",
-                    mfc=fill, capsize=2, label=label)
-    ax.set(yticks=range(len(table)), xlim=(1, 5), xlabel="mean grade, and its 95 % interval over people", ylabel="photo")
-    ax.set_yticklabels(table.index)
+    for which, fill, label in ((apart, "#5e3c99", "interval without the overall mean"),
+                               (~apart, "white", "interval with it, or unknown")):
+        some = table[which]
+        sides = [some["mean"] - some.low, some.high - some["mean"]]
+        ax.errorbar(some["mean"], np.flatnonzero(which), xerr=sides, fmt="o", ms=6,
+                    color="#5e3c99", mfc=fill, capsize=2, label=label)
+    ax.set(yticks=range(len(table)), yticklabels=table.index, xlim=(1, 5), ylabel="photo",
+           xlabel="mean grade, and its 95 % interval over people")
     fig.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     return fig
-
-# %% ../nbs/44_survey.ipynb #10s066
-def _votes(row) -> np.ndarray:  # (n,) grades in rising order
-    "The single votes behind five counts"
-    return np.repeat(GRADES, row)
-
-def differing_pairs(
-    counts: pd.DataFrame,  # from load_survey
-    level: float = 0.05,   # chance of even one false pair; 1 gives all pairs
-) -> pd.DataFrame:         # photo_a (the better mean), photo_b, difference of the means, p, p_holm; surest first
-    "Pairs of photos whose votes differ (Mann and Whitney 1947, Holm 1979), as if different people had graded each photo"
-    means = mean_scores(counts).sort_values(ascending=False, kind="stable")
-    votes = {photo: _votes(row) for photo, row in zip(counts.index, counts.to_numpy())}
-    rows = [(a, b, means[a] - means[b], stats.mannwhitneyu(votes[a], votes[b], method="asymptotic").pvalue)
-            for a, b in itertools.combinations(means.index, 2)]
-    pairs = pd.DataFrame(rows, columns=["photo_a", "photo_b", "difference", "p"]).assign(p_holm=np.nan)
-    if rows:
-        from statsmodels.stats.multitest import multipletests  # here: not everybody who reads a survey tests it
-        pairs["p_holm"] = multipletests(pairs.p, method="holm")[1]
-    return pairs[pairs.p_holm <= level].sort_values("p", kind="stable", ignore_index=True)
-
-# %% ../nbs/44_survey.ipynb #10s083
-def _layer_agreement(used) -> float:  # used: K booleans
-    "Agreement of a layer in which each used grade has the same number of votes"
-    K, S = len(used), sum(used)
-    if S == 1: return 1.0
-    if S == K: return 0.0
-    triples = list(itertools.combinations(map(bool, used), 3))
-    one_heap = sum(t in ((True, True, False), (False, True, True)) for t in triples)
-    valley = sum(t == (True, False, True) for t in triples)
-    U = ((K - 2)*one_heap - (K - 1)*valley)/((K - 2)*(one_heap + valley))
-    return U*(1 - (S - 1)/(K - 1))
-
-def agreement(
-    votes,    # counts for the grades, in order
-) -> float:   # 1: all the same grade; 0: all grades alike; -1: split between the two ends
-    "Agreement in an ordered rating scale, A (van der Eijk 2001)"
-    left, total = np.array(votes), 0.0
-    while left.any():
-        used = left > 0
-        height = left[used].min()
-        total += _layer_agreement(used)*height*used.sum()
-        left = np.where(used, left - height, 0)
-    return float(total/np.sum(votes))
-
-# %% ../nbs/44_survey.ipynb #10s087
-def variances(
-    counts: pd.DataFrame,  # from load_survey
-) -> dict:                 # photo: of the photos' true scores; vote: of the votes within a photo; icc: photo/(photo + vote)
-    "What a vote's variance is made of (one-way analysis of variance); raises `ValueError` when it cannot be told"
-    means, n = mean_scores(counts), counts.sum(axis=1)
-    if len(n) < 2 or n.sum() == len(n): raise ValueError("two photos are needed, and a photo with two votes")
-    vote = (vote_variance(counts)*(n - 1)).sum()/(n.sum() - len(n))
-    grand = (n*means).sum()/n.sum()
-    between = (n*(means - grand)**2).sum()/(len(n) - 1)
-    typical = (n.sum() - (n**2).sum()/n.sum())/(len(n) - 1)  # n itself when all photos have the same number of votes
-    photo = max(0.0, (between - vote)/typical)
-    return {"photo": float(photo), "vote": float(vote), "icc": float(photo/(photo + vote)) if photo + vote else np.nan}
-
-# %% ../nbs/44_survey.ipynb #10s095
-def pairings(
-    counts: pd.DataFrame,  # from load_survey; the same number of votes for each photo
-    sweeps: int = 20,      # rounds of rearrangement for "balanced"
-    seed: int = 42,
-) -> dict:                 # "alike", "random", "balanced": arrays (people, photos) of grades
-    "Three ways in which people may have given these votes (the last by Puccetti and Rüschendorf 2012); raises `ValueError`"
-    n = check_counts(counts).sum(axis=1)
-    if n.nunique() > 1: raise ValueError(f"photos have different numbers of votes, {n.min()} to {n.max()}: not everybody graded everything")
-    alike = np.array([_votes(row) for row in counts.to_numpy()]).T
-    random = np.random.default_rng(seed).permuted(alike, axis=0)
-    balanced = random.copy()
-    for _, j in itertools.product(range(sweeps), range(len(counts))):
-        others = balanced.sum(axis=1) - balanced[:, j]
-        balanced[np.argsort(-others, kind="stable"), j] = alike[:, j]  # the lowest grade to whom the others gave most
-    return {"alike": alike, "random": random, "balanced": balanced}
-
-# %% ../nbs/44_survey.ipynb #10s096
-def two_way(
-    votes: np.ndarray,  # (people, photos) grades, none missing
-) -> dict:              # strictness and agreement: shares of variance; error: of the overall mean, over people
-    "What a full table says: analysis of variance without interaction (Shrout and Fleiss 1979); raises `ValueError`"
-    n, K = votes.shape
-    if min(n, K) < 2: raise ValueError("two people are needed who graded the same two photos")
-    by_person, by_photo = votes.mean(axis=1), votes.mean(axis=0)
-    rest = ((votes - by_photo - by_person[:, None] + votes.mean())**2).sum()/((n - 1)*(K - 1))
-    person, photo = (max(0, means.var(ddof=1) - rest/count) for means, count in ((by_person, K), (by_photo, n)))
-    share = lambda part: float(part/(part + rest)) if part + rest > 1e-12 else np.nan
-    return {"strictness": share(person), "agreement": share(photo), "error": float(by_person.std(ddof=1)/np.sqrt(n))}
-
-# %% ../nbs/44_survey.ipynb #10s105
-def _check_ordinal(counts: pd.DataFrame) -> list:  # the grades that are used
-    "Raise `ValueError` where no finite quality fits"
-    used = [g for g in GRADES if check_counts(counts)[g].any()]
-    if len(counts) < 2 or len(used) < 2: raise ValueError("an ordinal model needs two photos, and votes for two grades")
-    for end in (used[0], used[-1]):
-        stuck = counts.index[counts[end] == counts.sum(axis=1)]
-        if len(stuck): raise ValueError(f"photo {stuck[0]} has no vote but {end}: its latent quality has no bound")
-    return used
-
-def grade_shares(
-    quality,     # latent, any shape (...)
-    thresholds,  # rising: one less than there are grades
-) -> np.ndarray: # (..., grades) shares that sum to 1
-    "The grades that people give to a latent quality (McCullagh 1980, logistic)"
-    drawers = np.concatenate([[-np.inf], np.asarray(thresholds, float), [np.inf]])
-    return np.diff(expit(drawers - np.asarray(quality, float)[..., None]), axis=-1)
-
-# %% ../nbs/44_survey.ipynb #10s106
-def ordinal_model(
-    counts: pd.DataFrame,  # from load_survey
-    level: float = 0.95,   # of the intervals
-) -> tuple:                # qualities: DataFrame (quality, low, high; mean quality 0); thresholds: Series
-    "Latent qualities and thresholds of a proportional odds model (McCullagh 1980, by statsmodels); raises `ValueError`"
-    from statsmodels.miscmodels.ordinal_model import OrderedModel  # here: it takes half a second to import
-    used, k = _check_ordinal(counts), len(counts)
-    grade = pd.Categorical(np.concatenate([_votes(row) for row in counts.to_numpy()]), used, ordered=True)
-    dummies = np.repeat(np.eye(k)[:, 1:], counts.sum(axis=1), axis=0)  # the first photo is the zero
-    fit = OrderedModel(pd.Series(grade), dummies, distr="logit").fit(method="bfgs", maxiter=1000, disp=False)
-    params = np.asarray(fit.params)
-    if not fit.mle_retvals["converged"] or np.ptp([0, *params[:k - 1]]) > 15:
-        raise ValueError("no finite qualities fit: some photos have all their votes below all those of others")
-    centre = (np.eye(k) - 1/k)[:, 1:]
-    quality, error = centre @ params[:k - 1], np.sqrt(np.diag(centre @ np.asarray(fit.cov_params())[:k - 1, :k - 1] @ centre.T))
-    half = stats.norm.ppf((1 + level)/2)*error
-    cuts = fit.model.transform_threshold_params(params)[1:-1] - params[:k - 1].sum()/k
-    return (pd.DataFrame({"quality": quality, "low": quality - half, "high": quality + half}, counts.index),
-            pd.Series(cuts, [f"{a}|{b}" for a, b in zip(used, used[1:])], name="threshold"))
-
-# %% ../nbs/44_survey.ipynb #10s119
-def _effect(counts, people, gain, shared):
-    "The gain in standard deviations of a photo's difference"
-    if people < 1: raise ValueError(f"each photo needs a vote, not {people}")
-    if not -1 <= shared <= 1: raise ValueError(f"shared is a correlation between -1 and 1, not {shared}")
-    parts = variances(counts)
-    variance = 2*(1 - shared)*parts["photo"] + 2*parts["vote"]/people
-    if variance == 0: raise ValueError("neither photos nor votes differ: nothing tells how large a survey must be")
-    return gain/np.sqrt(variance)
-
-def _chance(effect, photos, level):
-    "The power of a two-sided t-test: t² follows a noncentral F distribution"
-    if effect == 0: return level
-    return float(stats.ncf.sf(stats.t.isf(level/2, photos - 1)**2, 1, photos - 1, photos*effect**2))
-
-def power(
-    counts: pd.DataFrame,  # an earlier survey: tells how much photos and votes differ
-    photos: int,           # graded for each of the two models
-    people: int,           # votes for each photo of each model
-    gain: float = 0.2,     # difference of the models' overall means
-    shared: float = 0.0,   # correlation of their scores over photos: 0 for different photos
-    level: float = 0.05,   # of the test, two-sided
-) -> float:                # from level to 1
-    "The chance that a t-test over photos finds the difference; votes are taken as independent"
-    if photos < 2: raise ValueError(f"a t-test needs at least 2 photos, not {photos}")
-    return _chance(_effect(counts, people, gain, shared), photos, level)
-
-# %% ../nbs/44_survey.ipynb #10s120
-def photos_needed(counts: pd.DataFrame, people: int, gain: float = 0.2, shared: float = 0.0, level: float = 0.05,
-                  wanted: float = 0.8,  # power
-) -> int:           # 2 or more
-    "The number of photos from which `power` is at least `wanted`; the other parameters are as there"
-    effect, enough = _effect(counts, people, gain, shared), 2
-    if effect == 0: raise ValueError("no number of photos shows a gain of 0")
-    while _chance(effect, enough, level) < wanted: enough *= 2
-    return enough if enough == 2 else int(np.ceil(brentq(lambda k: _chance(effect, k, level) - wanted, enough/2, enough)))
-
-# %% ../nbs/44_survey.ipynb #10s123
-def simulated_power(
-    counts: pd.DataFrame, photos: int, people: int, gain: float = 0.2, shared: float = 0.0, level: float = 0.05,  # as in power
-    repeats: int = 500,  # surveys to play
-    seed: int = 42,
-) -> float:              # share of the surveys whose t-test finds a difference
-    "`power`, played with the rows of `counts` for a world; raises `ValueError` when a photo has no room for the gain"
-    share, rng, grades = counts.to_numpy()/check_counts(counts).sum(axis=1).to_numpy()[:, None], np.random.default_rng(seed), np.array(GRADES)
-    if (share[:, -1] > 1 - gain).any(): raise ValueError(f"a photo with {share[:, -1].max():.0%} of the highest grade cannot gain {gain}")
-    lifted = share*(gain/(1 - share[:, -1:]))
-    lifted[:, -1] = 0
-    better = share - lifted + np.roll(lifted, 1, axis=1)
-    a = rng.integers(len(share), size=(repeats, photos))
-    b = np.where(rng.random(a.shape) < shared, a, rng.integers(len(share), size=a.shape))
-    difference = (rng.multinomial(people, better[b]) - rng.multinomial(people, share[a])) @ grades/people
-    return float((stats.ttest_1samp(difference, 0, axis=1).pvalue < level).mean())

@@ -4,25 +4,27 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'mulberry32', 'shuffled', 'rating_order', 'pair_list', 'encoded', 'photo_versions', 'make_survey',
-           'survey_page', 'checksum', 'answer_file', 'named_photos', 'build_survey', 'read_key']
+           'page_text', 'survey_page', 'asked', 'blank_answers', 'checksum', 'answer_file', 'opened', 'named_photos',
+           'build_survey', 'read_key']
 
 # %% ../nbs/65_survey_page.ipynb #10t005
 import hashlib, json, random, re, secrets, zlib
 from importlib.resources import files
 from pathlib import Path
 
+from PIL import Image
 import numpy as np
 
 from . import core
-from .console import readable
-from .evaluate_cli import photos_of
+from .console import photos_of, readable
 
 # %% ../nbs/65_survey_page.ipynb #10t013
-_32 = 0xFFFFFFFF
+_32 = 0xFFFFFFFF  # keeps 32 bits
+
 def mulberry32(
-    seed: int,  # 0 to 2**32 - 1
+    seed: int,  # from 0 to 2³² - 1
 ):              # draw(n): a whole number from 0 to n - 1
-    "A small random generator that is the same in Python and in the page (Tommy Ettinger, 2017)"
+    "A small random generator, the same in Python and in the page (Tommy Ettinger, 2017)"
     state = seed
     def draw(n):
         nonlocal state
@@ -49,7 +51,9 @@ def rating_order(
     draw,          # from mulberry32
 ) -> list:         # all ids; never two of one group side by side
     "The pictures of the first part in one person's order"
-    versions, order, last = [shuffled(ids, draw) for ids in groups], [], None
+    versions = [shuffled(ids, draw) for ids in groups]
+    order = []
+    last = None
     for turn in range(len(groups[0])):
         photos = shuffled(range(len(groups)), draw)
         if photos[0] == last:
@@ -59,6 +63,7 @@ def rating_order(
         last = photos[-1]
     return order
 
+# %% ../nbs/65_survey_page.ipynb #65s021
 def pair_list(
     groups: list,  # as in rating_order
     draw,          # from mulberry32
@@ -71,8 +76,7 @@ def encoded(
     image,  # PIL image, mode L or RGB
 ) -> str:   # a data: address of a JPEG without notes
     "A picture that carries its pixels and nothing else"
-    from PIL import Image
-    from colorize_lib.metrics import as_data# with torch behind it: a few seconds
+    from colorize_lib.metrics import as_data  # here: torch comes with it, a few seconds
     return as_data(Image.fromarray(np.asarray(image.convert("RGB"))))
 
 def photo_versions(
@@ -84,44 +88,99 @@ def photo_versions(
     "One photo from every source, alike in all but the colours"
     from colorize_lib.metrics import photo_strip
     strip = photo_strip(photo, colorizers, side)
-    return {source: encoded(strip["truth" if source == "real" else source]) for source in sources}
+    strip["real"] = strip["truth"]
+    return {source: encoded(strip[source]) for source in sources}
+
+# %% ../nbs/65_survey_page.ipynb #65s029
+def _check_photos(photos: dict) -> list:  # the sources
+    "Raise `ValueError` unless these photos make a survey"
+    sources = list(next(iter(photos.values()), {}))
+    if len(photos) < 2:
+        raise ValueError(f"a survey needs at least 2 photos, not {len(photos)}: "
+                         "versions of one photo must not be neighbours")
+    if len(sources) < 2 or any(list(v) != sources for v in photos.values()):
+        raise ValueError("every photo needs the same sources, two or more")
+    return sources
+
+def _name_pictures(photos, sources: list, seed: int) -> tuple:
+    "Opaque names, name -> (photo, source), and groups of names, one a photo, shuffled"
+    chance = random.Random(seed)
+    labels = [(photo, source) for photo in photos for source in sources]
+    numbers = chance.sample(range(2**32), len(labels))
+    names = {f"{n:08x}": label for n, label in zip(numbers, labels)}
+    groups = []
+    for photo in photos:
+        ids = [i for i in names if names[i][0] == photo]
+        groups.append(chance.sample(ids, len(ids)))
+    chance.shuffle(groups)
+    return names, groups
 
 # %% ../nbs/65_survey_page.ipynb #10t030
 FORMAT = "colorize-survey-1"  # of the page and its answers
 
 def make_survey(
-    photos: dict,             # name -> {source: data: address}, the same sources for every photo
+    photos: dict,             # name -> {source: data: address}, for each photo alike
     seed: int | None = None,  # None: drawn afresh; it is written into the key
     pairs: bool = True,       # ask the second question too; it needs the source "real"
     contact: str = "",        # whom to ask, for the introduction
 ) -> tuple:                   # the page's data, the key
-    "Give the pictures opaque names and shuffle them; raises `ValueError` when it would not be a survey"
-    sources = list(next(iter(photos.values()), {}))
-    if len(photos) < 2: raise ValueError(f"a survey needs at least 2 photos, not {len(photos)}: versions of one photo must not be neighbours")
-    if len(sources) < 2 or any(list(v) != sources for v in photos.values()): raise ValueError("every photo needs the same sources, two or more")
+    "Pictures under opaque names, shuffled; raises `ValueError` when it would not be a survey"
+    sources = _check_photos(photos)
     seed = secrets.randbits(32) if seed is None else seed
-    chance, labels = random.Random(seed), [(photo, source) for photo in photos for source in sources]
-    names = dict(zip((f"{n:08x}" for n in chance.sample(range(2**32), len(labels))), labels))
-    groups = [chance.sample(ids, len(ids)) for photo in photos if (ids := [i for i in names if names[i][0] == photo])]
-    chance.shuffle(groups)
-    pictures = {i: photos[names[i][0]][names[i][1]] for i in sorted(names)}
+    names, groups = _name_pictures(photos, sources, seed)
+    pictures = {i: photos[photo][source] for i, (photo, source) in sorted(names.items())}
     survey = hashlib.sha256(json.dumps(pictures).encode()).hexdigest()[:12]
     shared = dict(format=FORMAT, pairs=pairs and "real" in sources)
-    key = dict(shared, survey=survey, seed=seed, sources=sources, groups=groups, pictures={i: names[i] for i in sorted(names)})
-    return dict(shared, id=survey, contact=contact, photos=groups, pictures=pictures), json.loads(json.dumps(key))
+    page = dict(shared, id=survey, contact=contact, photos=groups, pictures=pictures)
+    key = dict(shared, survey=survey, seed=seed, sources=sources, groups=groups,
+               pictures=dict(sorted(names.items())))
+    return page, json.loads(json.dumps(key))  # as it will be read: lists, no tuples
 
 # %% ../nbs/65_survey_page.ipynb #10t038
 def _part(name: str) -> str:
     "A file of the page, as text"
     return (files("colorize_lib")/"survey_files"/name).read_text(encoding="utf-8")
 
+def page_text() -> dict:  # language -> {name: sentence}
+    "Every sentence of the page"
+    return json.loads(_part("survey_text.json"))
+
 def survey_page(
     page: dict,  # the first result of make_survey
 ) -> str:        # HTML, complete in itself
     "The whole survey as one page"
-    data = json.dumps({**page, "text": json.loads(_part("survey_text.json"))}, ensure_ascii=False).replace("<", "\\u003c")
-    parts = dict(style=_part("survey.css"), script=_part("survey.js"), data=data)
+    data = json.dumps({**page, "text": page_text()}, ensure_ascii=False)
+    parts = dict(
+        style=_part("survey.css"),
+        script=_part("survey.js"),
+        data=data.replace("<", "\\u003c"),  # so that no text can end the script
+    )
     return re.sub(r"\{\{(\w+)\}\}", lambda slot: parts[slot[1]], _part("survey.html"))
+
+# %% ../nbs/65_survey_page.ipynb #65s041
+def asked(
+    key: dict,  # from make_survey
+    seed: int,  # of one person
+) -> tuple:     # picture ids in order, pairs of ids in order
+    "What the page asks a person with this seed"
+    draw = mulberry32(seed)
+    order = rating_order(key["groups"], draw)
+    return order, pair_list(key["groups"], draw) if key["pairs"] else []
+
+def blank_answers(
+    key: dict,   # from make_survey
+    seed: int,   # of this person's order
+    rater: str,  # 16 hexadecimal digits
+    language: str = "en",
+) -> dict:       # the content of an answer file before the first answer
+    "What one person is asked, with every question open"
+    order, pairs = asked(key, seed)
+    def open_(questions): return [None]*len(questions)
+    return dict(
+        format=FORMAT, survey=key["survey"], rater=rater, seed=seed, language=language,
+        order=order, grades=open_(order), grade_ms=open_(order),
+        pairs=pairs, choices=open_(pairs), choice_ms=open_(pairs),
+    )
 
 # %% ../nbs/65_survey_page.ipynb #10t047
 def checksum(
@@ -132,10 +191,26 @@ def checksum(
     return f"{zlib.crc32(text.encode('utf-8', 'replace')):08x}"
 
 def answer_file(
-    content: dict,
-) -> str:  # JSON
+    content: dict,  # what one person was asked and answered
+) -> str:           # JSON
     "The file that the page saves"
-    return json.dumps(dict(checksum=checksum(content), content=content), ensure_ascii=False, indent=1) + "\n"
+    whole = dict(checksum=checksum(content), content=content)
+    return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
+
+# %% ../nbs/65_survey_page.ipynb #10t051
+def opened(
+    text: str,  # of a file
+) -> dict:      # its content
+    "The content of an answer file; raises `ValueError` when it is damaged"
+    try: file = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("is not whole JSON: cut off, or another kind of file") from None
+    content = file.get("content") if isinstance(file, dict) else None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError("is not a file of answers")
+    if file.get("checksum") != checksum(content):
+        raise ValueError("is damaged: its content does not fit its checksum")
+    return content
 
 # %% ../nbs/65_survey_page.ipynb #10t119
 def named_photos(
@@ -146,7 +221,8 @@ def named_photos(
     found = {}
     for path in map(Path, given):
         inside = photos_of(path, limit) if path.is_dir() else {readable(path.name): path}
-        for name, file in inside.items(): found[name if name not in found else readable(file)] = file
+        for name, file in inside.items():
+            found[name if name not in found else readable(file)] = file
     return found
 
 # %% ../nbs/65_survey_page.ipynb #10t120
@@ -159,19 +235,26 @@ def build_survey(
     **options,        # seed, pairs, contact of make_survey
 ) -> tuple:           # the key; why some photos are not in it
     "Colorize the photos and write the page and its key"
-    from colorize_lib.inference import Colorizer
+    from colorize_lib.inference import Colorizer  # here: with torch
     from colorize_lib.metrics import read_truths
-    colorizers = {s: Colorizer.from_pretrained(s, device) for s in sources if s not in ("real", "gray")}
+    colorizers = {source: Colorizer.from_pretrained(source, device)
+                  for source in sources if source not in ("real", "gray")}
     usable, problems = read_truths(named)
-    page, key = make_survey({name: photo_versions(named[name], colorizers, sources, side) for name in usable}, **options)
-    for file, text in [("key.json", json.dumps(key, indent=1, ensure_ascii=False) + "\n"), ("survey.html", survey_page(page))]:
-        with core.atomic_path(Path(folder)/file) as draft: draft.write_text(text, encoding="utf-8")
+    photos = {name: photo_versions(named[name], colorizers, sources, side) for name in usable}
+    page, key = make_survey(photos, **options)
+    key_text = json.dumps(key, indent=1, ensure_ascii=False) + "\n"
+    for file, text in {"key.json": key_text, "survey.html": survey_page(page)}.items():
+        with core.atomic_path(Path(folder)/file) as draft:
+            draft.write_text(text, encoding="utf-8")
     return key, problems
 
 # %% ../nbs/65_survey_page.ipynb #10t121
-def read_key(path: Path) -> dict:
+def read_key(
+    path: Path,  # of key.json
+) -> dict:
     "The key of a survey; raises `ValueError` when the file is something else"
     try: key = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError: key = None
-    if not isinstance(key, dict) or key.get("format") != FORMAT or "groups" not in key: raise ValueError(f"{path} is not the key of a survey")
+    if not isinstance(key, dict) or key.get("format") != FORMAT or "groups" not in key:
+        raise ValueError(f"{path} is not the key of a survey")
     return key

@@ -19,94 +19,129 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .core import atomic_path
 
 # %% ../nbs/34c_weights.ipynb #4a09bba4
-GENERATORS = dict(plain="unet", thesis="unet", compact="unet", bins="bins") # name -> the module that holds `name_generator`
+# name -> the module that holds `name_generator`
+GENERATORS = dict(plain="unet", thesis="transfer", compact="compact", bins="bins")
 
-def build_generator(name:str, # a key of `GENERATORS`
-                    **kwargs, # for that generator's own function
-                   ) -> nn.Module:
-    "A generator by name."
-    if name not in GENERATORS: raise ValueError(f"unknown generator {name!r}; known: {', '.join(GENERATORS)}")
-    return getattr(importlib.import_module(f"colorize_lib.{GENERATORS[name]}"), f"{name}_generator")(**kwargs)
+def build_generator(
+    name: str,  # a key of `GENERATORS`
+    **kwargs,   # for that generator's own function
+) -> nn.Module:
+    "A generator by name; raises `ValueError` for a name that is not known"
+    if name not in GENERATORS:
+        raise ValueError(f"unknown generator {name!r}; known: {', '.join(GENERATORS)}")
+    module = importlib.import_module(f"colorize_lib.{GENERATORS[name]}")
+    return getattr(module, f"{name}_generator")(**kwargs)
 
 # %% ../nbs/34c_weights.ipynb #e8597f8b
-def save_generator(model:nn.Module, # made by one of the generator functions
-                   path, # file to write, .safetensors
-                   half:bool=False, # store convolution weights as float16 (half the size)
-                   **metadata, # further facts; anything but a str is stored as JSON
-                  ) -> Path: # the file
-    "Write weights and the architecture to rebuild the network, all or nothing."
-    if not getattr(model, "architecture", None): raise ValueError("this network has no architecture to rebuild it: save the one that build_generator made")
-    facts = {k: v if isinstance(v, str) else json.dumps(v) for k,v in metadata.items()}
+def save_generator(
+    model: nn.Module,    # made by one of the generator functions
+    path,                # file to write, .safetensors
+    half: bool = False,  # store kernels as float16 (half the size)
+    **metadata,          # further facts; anything but a str is stored as JSON
+) -> Path:               # the file
+    "Write weights and the architecture that rebuilds the network, all or nothing"
+    if not getattr(model, "architecture", None):
+        raise ValueError("this network has no architecture: save what build_generator made")
+    facts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in metadata.items()}
     facts["model"] = json.dumps(model.architecture)
     state = {}
-    for k,v in model.state_dict().items():
+    for name, value in model.state_dict().items():
         # vectors stay float32: batch norm's variances can leave float16's range
-        state[k] = v.detach().to("cpu", torch.float16 if half and v.is_floating_point() and v.ndim > 1 else v.dtype,
-                                 memory_format=torch.contiguous_format, copy=True)
-    with atomic_path(path) as tmp: tmp.write_bytes(save(state, facts))
+        halve = half and value.is_floating_point() and value.ndim > 1
+        dtype = torch.float16 if halve else value.dtype
+        state[name] = value.detach().to("cpu", dtype, copy=True).contiguous()
+    with atomic_path(path) as draft: draft.write_bytes(save(state, facts))
     return Path(path)
 
 # %% ../nbs/34c_weights.ipynb #bd37d306
 def _weights_dir(folder=None):
-    return Path(folder) if folder else Path(importlib.util.find_spec("colorize_lib").origin).parent/"weights"
+    if folder: return Path(folder)
+    return Path(importlib.util.find_spec("colorize_lib").origin).parent/"weights"
 
-def list_weights(folder=None, # folder with an index.json; None: the one inside the library
-                ) -> dict: # name -> {"file": str, "sha256": str, "default": bool, "curve": what `Colorizer` does with the answer}
-    "The shipped weights."
+def list_weights(
+    folder=None,  # folder with an index.json; None: the one inside the library
+) -> dict:        # name -> its file, sha256, default or not, curve of `Colorizer`
+    "The shipped weights"
     index = _weights_dir(folder)/"index.json"
     return json.loads(index.read_text()) if index.is_file() else {}
 
-def default_weights(folder=None) -> str: # a name in `list_weights`
-    "The shipped weights that are used when nobody names others."
-    return next((name for name,w in list_weights(folder).items() if w.get("default")), "default")
+def default_weights(
+    folder=None,  # as in `list_weights`
+) -> str:         # a name in `list_weights`
+    "The shipped weights that are used when nobody names others"
+    known = list_weights(folder)
+    return next((name for name, about in known.items() if about.get("default")), "default")
 
 # %% ../nbs/34c_weights.ipynb #779ab3b7
-def weights_file(name_or_path=None, # a shipped name, else a file; None: the default of the shipped ones
-                 folder=None, # as in `list_weights`
-                ) -> Path: # an existing file, its sha256 checked if it is a shipped one
-    "Where the weights are."
+def weights_file(
+    name_or_path=None,  # a shipped name, else a file; None: the default of the shipped ones
+    folder=None,        # as in `list_weights`
+) -> Path:              # an existing file, its sha256 checked if it is a shipped one
+    "Where the weights are; raises `ValueError` when they are missing or not the right ones"
     known = list_weights(folder)
+    names = ", ".join(known) or "none"
     if name_or_path is None: name_or_path = default_weights(folder)
     if name_or_path not in known:
         if Path(name_or_path).is_file(): return Path(name_or_path)
-        raise ValueError(f"{name_or_path}: neither a file nor one of the shipped weights ({', '.join(known) or 'none'})")
-    path, want = _weights_dir(folder)/known[name_or_path]["file"], known[name_or_path]["sha256"]
-    if not path.is_file(): raise ValueError(f"{name_or_path}: {path.name} is missing (known: {', '.join(known)})")
+        lost = "neither a file nor one of the shipped weights"
+        raise ValueError(f"{name_or_path}: {lost} ({names})")
+    path = _weights_dir(folder)/known[name_or_path]["file"]
+    want = known[name_or_path]["sha256"]
+    who = f"{name_or_path}: {path.name}"
+    if not path.is_file(): raise ValueError(f"{who} is missing (known: {names})")
     got = hashlib.sha256(path.read_bytes()).hexdigest()
-    if got != want: raise ValueError(f"{name_or_path}: {path.name} has sha256 {got[:12]}..., not {want[:12]}... (known: {', '.join(known)})")
-    return path
+    if got == want: return path
+    raise ValueError(f"{who} has sha256 {got[:12]}..., not {want[:12]}... (known: {names})")
 
 # %% ../nbs/34c_weights.ipynb #b1a93b02
-LOCAL = {"weights", "pretrained"} # a file that we load must not make us read or fetch another one
+LOCAL = {"weights", "pretrained"}  # words that would make us read or fetch another file
 
-def load_generator(name_or_path=None, # a shipped name (see `list_weights`), else a .safetensors file; None: the default
-                   device="cpu", # torch device
-                   folder=None, # as in `list_weights`
-                  ) -> tuple: # (generator in eval mode, metadata as a dict of str)
-    "Rebuild a saved network; raises ValueError that names the file when it cannot."
+def _read(path) -> tuple:  # (metadata, tensors, network)
+    "What a file holds, whatever may be wrong with it"
+    with safe_open(path, "pt") as file:
+        facts = file.metadata() or {}
+        state = {name: file.get_tensor(name) for name in file.keys()}
+    architecture = json.loads(facts["model"])
+    forbidden = sorted(LOCAL & set(architecture["kwargs"]))
+    if forbidden: raise ValueError(f"its architecture asks for {forbidden}")
+    model = build_generator(architecture["name"], **architecture["kwargs"])
+    model.load_state_dict(state)
+    return facts, state, model
+
+# %% ../nbs/34c_weights.ipynb #34c027
+def load_generator(
+    name_or_path=None,  # a shipped name (see `list_weights`), else a .safetensors file
+    device="cpu",       # torch device
+    folder=None,        # as in `list_weights`
+) -> tuple:             # (generator in eval mode, metadata as a dict of str)
+    "Rebuild a saved network; raises `ValueError` that names the file when it cannot"
     path = weights_file(name_or_path, folder)
-    known = f"shipped weights: {', '.join(list_weights(folder)) or 'none'}"
-    try:
-        with safe_open(path, "pt") as f:
-            facts, state = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
-        architecture = json.loads(facts["model"])
-        if not LOCAL.isdisjoint(architecture["kwargs"]): raise ValueError(f"its architecture asks for {sorted(LOCAL)}")
-        model = build_generator(architecture["name"], **architecture["kwargs"])
-        model.load_state_dict(state)
-    except (SafetensorError, OSError) as e: raise ValueError(f"{path}: not a whole safetensors file ({e}); {known}") from e
-    except (KeyError, TypeError, ValueError) as e: raise ValueError(f"{path}: no architecture of a generator in it ({e}); {known}") from e
-    except RuntimeError as e: raise ValueError(f"{path}: its tensors do not fit its architecture ({e}); {known}") from e
-    if not all(v.isfinite().all() for v in state.values()): raise ValueError(f"{path}: holds NaN or infinity; {known}")
+    def refuse(why, cause=None):
+        names = ", ".join(list_weights(folder)) or "none"
+        raise ValueError(f"{path}: {why}; shipped weights: {names}") from cause
+    try: facts, state, model = _read(path)
+    except (SafetensorError, OSError) as e:
+        refuse(f"not a whole safetensors file ({e})", e)
+    except (KeyError, TypeError, ValueError) as e:
+        refuse(f"no architecture of a generator in it ({e})", e)
+    except RuntimeError as e:
+        refuse(f"its tensors do not fit its architecture ({e})", e)
+    if not all(value.isfinite().all() for value in state.values()):
+        refuse("holds NaN or infinity")
     return model.to(device).eval(), facts
 
 # %% ../nbs/34c_weights.ipynb #be763982
-def fold_batchnorm(model:nn.Module, # any network; not changed
-                  ) -> nn.Module: # a copy for inference only, in eval mode
-    "Merge each batch norm into the convolution before it (inside `nn.Sequential`)."
+def fold_batchnorm(
+    model: nn.Module,  # any network; not changed
+) -> nn.Module:        # a copy for inference only, in eval mode
+    "Merge each batch norm into the convolution before it (inside `nn.Sequential`)"
     model = copy.deepcopy(model).eval()
-    for seq in [m for m in model.modules() if isinstance(m, nn.Sequential)]:
-        for i in range(len(seq)-1):
-            if isinstance(seq[i], nn.Conv2d) and isinstance(seq[i+1], nn.BatchNorm2d):
-                seq[i], seq[i+1] = fuse_conv_bn_eval(seq[i], seq[i+1]), nn.Identity()
+    for layers in [m for m in model.modules() if isinstance(m, nn.Sequential)]:
+        for i in range(len(layers) - 1):
+            conv = layers[i]
+            norm = layers[i + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                layers[i] = fuse_conv_bn_eval(conv, norm)
+                layers[i + 1] = nn.Identity()
     model.architecture = None
     return model

@@ -2,7 +2,7 @@
 import html, os, re, shutil, subprocess, sys
 from pathlib import Path
 
-import pytest, yaml
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT/"tools"))

@@ -1,7 +1,6 @@
 """The survey's page in a real browser (headless Chromium), with the keyboard alone and on a
 phone's width; and what the report refuses."""
 import base64, hashlib, json, re, shutil, subprocess, sys, time, types
-from pathlib import Path
 
 import numpy as np
 import pandas as pd

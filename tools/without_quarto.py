@@ -6,7 +6,7 @@ resolved first, in the prepared copies under _proc/.
 import html, json, re, subprocess, sys
 
 import pypandoc, yaml
-from pages import label_of, read, source, unlinked, write
+from pages import label_of, read, source, write
 
 KINDS = dict(fig="Figure", eq="Equation", tbl="Table", sec="Section")
 REFERENCE = r"(?:fig|eq|tbl|sec)-"
