@@ -189,7 +189,7 @@ def show_pairs(
     for ax in axes.flat: ax.axis("off")
     for ax, pair in zip(axes.flat, torch.cat([gray, colour], 3)):
         ax.imshow(pair.permute(1, 2, 0).numpy())
-        ax.set_title("input L | photo", fontsize=9)
+        ax.set_title("input | with its colours", fontsize=9)
     return fig
 
 # %% ../nbs/33_batches.ipynb #5f406004
