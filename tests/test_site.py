@@ -90,6 +90,11 @@ def test_a_fold_of_its_own_stays():
     text = '#| code-fold: true\n#| code-summary: "How the table is made"\nassert True'
     assert sources(prepared([code(text)])) == [text]
 
+def test_a_cell_with_the_tag_is_folded():
+    tagged = {**code("def plumbing(x): return x", id="t"), "metadata": {"tags": ["fold"]}}
+    folded, _ = prepared([tagged, code("plumbing(1)", id="d")])
+    assert folded["source"].startswith('#| code-fold: true\n#| code-summary: "Source of plumbing"\ndef')
+
 def test_a_labelled_figure_is_one_picture():
     image = output(image_png="...", text_plain="<Figure>")
     printed = output(text_plain="3.5")

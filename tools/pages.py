@@ -167,10 +167,17 @@ def tests_only(cell, uses):
     return all(uses[name] <= (name in here) for name in names(others, ast.Store))
 
 
+def title_of(cell):
+    "What stands on the fold of a cell that is tagged `fold`: what it defines"
+    found = ", ".join(definitions(cell))
+    return f"Source of {found}" if found else "The code"
+
+
 def summary_of(cell, uses, uses_in_figures):
     "What stands on a cell's fold; None for a cell that stays open"
     trees = statements(cell)
     if is_figure(cell): return "The code of this figure"
+    if "fold" in cell["metadata"].get("tags", []): return title_of(cell)
     if trees and all(map(is_import, trees)): return "Imports"
     if tests_only(cell, uses): return "Tests"
     if draws_only(cell, uses, uses_in_figures): return "A helper that draws"
