@@ -90,6 +90,11 @@ def test_a_fold_of_its_own_stays():
     text = '#| code-fold: true\n#| code-summary: "How the table is made"\nassert True'
     assert sources(prepared([code(text)])) == [text]
 
+def test_an_author_s_link_around_a_name_stays_one_link():
+    name = "[`run`](https://a.b/c.html#run)"
+    assert pages.one_link(f"see [{name}](62a.ipynb) and {name}") == f"see [`run`](62a.ipynb) and {name}"
+    assert pages.one_link(f"[{name} and {name}](#x)") == "[`run` and `run`](#x)"
+
 def test_a_cell_with_the_tag_is_folded():
     tagged = {**code("def plumbing(x): return x", id="t"), "metadata": {"tags": ["fold"]}}
     folded, _ = prepared([tagged, code("plumbing(1)", id="d")])

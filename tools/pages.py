@@ -12,6 +12,7 @@ NBDEV_FOLD = '#| code-fold: show\n#| code-summary: "Exported source"\n'
 SHOW_DOC = re.compile(r"^show_doc\(([\w.]+)", re.M)
 SIGNATURE = re.compile(r"```.*?```", re.S)
 LINKED_NAME = re.compile(r"\[(`[^`\]]+`)\]\(http[^)\s]*\)")
+LINK_IN_LINK = re.compile(r"\[([^\[\]\n]*(?:\[`[^`\]]+`\]\(http[^)\s]*\)[^\[\]\n]*)+)\]\(")
 PICTURES = ("image/png", "image/svg+xml", "image/jpeg", "image/gif")
 
 # ---- reading cells ----
@@ -107,6 +108,11 @@ def unlinked(code):
     return LINKED_NAME.sub(r"\1", code)
 
 
+def one_link(text):
+    "nbdev links every name in backticks, also inside the text of a link that an author wrote: the author's stays"
+    return LINK_IN_LINK.sub(lambda m: f"[{unlinked(m[1])}](", text)
+
+
 def with_asterisks(line):
     "A docstring is set in *italics*; asterisks inside it are escaped, so that (6/29)**3 stays a power"
     found = re.fullmatch(r"(\s*)\*(.+)\*(\s*)", line)
@@ -167,6 +173,10 @@ def tests_only(cell, uses):
     return all(uses[name] <= (name in here) for name in names(others, ast.Store))
 
 
+def is_tagged(cell):
+    return "fold" in cell["metadata"].get("tags", [])
+
+
 def title_of(cell):
     "What stands on the fold of a cell that is tagged `fold`: what it defines"
     found = ", ".join(definitions(cell))
@@ -177,7 +187,7 @@ def summary_of(cell, uses, uses_in_figures):
     "What stands on a cell's fold; None for a cell that stays open"
     trees = statements(cell)
     if is_figure(cell): return "The code of this figure"
-    if "fold" in cell["metadata"].get("tags", []): return title_of(cell)
+    if is_tagged(cell): return title_of(cell)
     if trees and all(map(is_import, trees)): return "Imports"
     if tests_only(cell, uses): return "Tests"
     if draws_only(cell, uses, uses_in_figures): return "A helper that draws"
@@ -214,12 +224,13 @@ def prepare(nb, lesson):
     uses_in_figures = count_uses(filter(is_figure, lesson["cells"]))
     exported = [cell["id"] for cell in lesson["cells"] if "exports" in directives(cell)]
     for cell in nb["cells"]:
+        if cell["cell_type"] == "markdown": cell["source"] = one_link(source(cell))
         if cell["cell_type"] != "code": continue
         for output in cell["outputs"]:
             if documented(cell) and "text/markdown" in kinds_of(output):
                 output["data"]["text/markdown"] = tidy_documentation("".join(output["data"]["text/markdown"]))
         if is_figure(cell): only_picture(cell)
-        if cell["id"] not in exported: fold(cell, uses, uses_in_figures)
+        if cell["id"] not in exported or is_tagged(cell): fold(cell, uses, uses_in_figures)
     return nb
 
 
