@@ -146,26 +146,26 @@ class Checkpoints(Callback):
         # the last batch's checkpoint is the epoch's, after validation
         inside = stage.batch < self.dls.train.n_batches
         if self.training and inside and stage.clock.due(stage.step, self.every):
-            self.save(self.epoch, stage.batch)
+            self.save(self.epoch)
 
     def after_epoch(self):
         clock = self.stage.clock
         step = self.stage.step
         if not clock.limit or clock.due(step, 1) or clock.share(step) >= 1:
-            self.save(self.epoch + 1, 0)
+            self.save(self.epoch + 1)
         write_log(self.stage.rows, self.path/"log.csv")
 
 # %% ../nbs/34a_pretraining.ipynb #34a047
 _KEPT = ("step", "batch", "loss_sum", "rows")
 
 @patch
-def save(self: Checkpoints, epoch: int, batch: int):
+def save(self: Checkpoints, epoch: int):
     "All that the future depends on, and the place in the run"
     stage = self.stage
     counts = {name: getattr(stage, name) for name in _KEPT}
-    seconds = time.time() - stage.began if batch else 0.0
+    seconds = time.time() - stage.began if stage.batch else 0.0
     save_checkpoint(
-        self.path, stage.recipe, **counts, epoch=epoch, place=batch, seconds=seconds,
+        self.path, stage.recipe, **counts, epoch=epoch, seconds=seconds,
         spent=stage.clock.seconds, ema=stage.ema.shadow, ema_steps=stage.ema.steps,
         model=self.model.state_dict(), opt=self.opt.opt.state_dict())
 
@@ -183,7 +183,7 @@ def restore(
     stage.clock.set(state["spent"])
     for name in (*_KEPT, "seconds"): setattr(stage, name, state[name])
     learn.first_epoch = state["epoch"]
-    learn.dls.train.set_position(state["epoch"], state["place"])
+    learn.dls.train.set_position(state["epoch"], state["batch"])
 
 # %% ../nbs/34a_pretraining.ipynb #34a051
 def stage_loss(
