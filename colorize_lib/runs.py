@@ -7,6 +7,16 @@ __all__ = ['PART', 'random_state', 'set_random_state', 'save_checkpoint', 'read_
            'Clock', 'OnTime', 'ResumableLearner', 'freeze_encoder', 'FreezeEncoder', 'parameter_groups',
            'started_generator', 'batches_from', 'prepare_device', 'Autocast', 'Compiled']
 
+# %% ../nbs/34d_runs.ipynb #34d004b
+import warnings
+
+with warnings.catch_warnings():
+    # from fastai, while it is imported
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
+    from fastai.callback.core import Callback, CancelEpochException, CancelFitException
+    from fastai.callback.core import CancelTrainException
+    from fastai.learner import Learner
+
 # %% ../nbs/34d_runs.ipynb #34d005
 import shutil, time
 from dataclasses import asdict
@@ -14,10 +24,6 @@ from io import BytesIO
 from itertools import count, takewhile
 from pathlib import Path
 
-from fastai.callback.core import (
-    Callback, CancelEpochException, CancelFitException, CancelTrainException,
-)
-from fastai.learner import Learner
 from fastcore.basics import patch
 import pandas as pd
 from torch import nn

@@ -6,6 +6,13 @@
 __all__ = ['match_size', 'l1_loss', 'L1Ratio', 'Stage', 'Checkpoints', 'restore', 'stage_loss', 'l1_learner', 'new_generator',
            'first_model', 'finish', 'train_l1', 'plot_log']
 
+# %% ../nbs/34a_pretraining.ipynb #34a005
+# first, since it imports fastai without its warnings
+from colorize_lib.runs import (
+    Autocast, Clock, Compiled, EMA, FreezeEncoder, load_checkpoint, OnTime, parameter_groups,
+    prepare_device, ResumableLearner, save_checkpoint, started_generator, write_log,
+)
+
 # %% ../nbs/34a_pretraining.ipynb #669da2f2
 import time
 from dataclasses import asdict
@@ -25,10 +32,6 @@ import torch.nn.functional as F
 from .colour_terms import colour_terms
 from .core import native_bfloat16, pick_device, run_manifest, seed_everything
 from .recipes import L1Recipe, learning_rate, RECIPES, recipe_for
-from colorize_lib.runs import (
-    Autocast, Clock, Compiled, EMA, FreezeEncoder, load_checkpoint, OnTime, parameter_groups,
-    prepare_device, ResumableLearner, save_checkpoint, started_generator, write_log,
-)
 from .weights import build_generator, save_generator
 
 # %% ../nbs/34a_pretraining.ipynb #173b36cf
