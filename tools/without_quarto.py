@@ -140,7 +140,8 @@ class Page:
     def equation(self, match):
         math = self.maths[f"$${match[1]}$$"]
         number = self.numbers[match[2]][1]
-        return f"```{{=html}}\n<div id='{match[2]}' class='equation'>{math}<span>({number})</span></div>\n```\n"
+        box = f'<div id="{match[2]}" class="equation">{math}<span>({number})</span></div>'
+        return f"```{{=html}}\n{box}\n```\n"
 
     def resolve(self, part):
         part = EQUATION.sub(self.equation, part)
