@@ -30,3 +30,8 @@ def test_colab_installs_this_version_of_this_repository(notebook):
     address = f"git+https://github.com/{cfg['user']}/{cfg['repo']}@v{cfg['version']}"
     found = re.findall(r"git\+https://[^\s\"\\]+", notebook.read_text(encoding="utf-8"))
     assert found and set(found) == {address}
+
+@pytest.mark.parametrize("notebook", [p for p in NOTEBOOKS if p.name[:2].isdigit()], ids=lambda p: p.stem)
+def test_papermill_finds_the_parameters(notebook):
+    tagged = [c for c in code_cells(notebook) if "parameters" in c["metadata"].get("tags", [])]
+    assert len(tagged) == 1 and "".join(tagged[0]["source"]).startswith("profile = ")
