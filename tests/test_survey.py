@@ -357,9 +357,9 @@ def narrow(browser):
 
 
 def downloaded(folder, name="*.json"):
-    "The file that arrives"
+    "The file that arrives; Chromium makes an empty one first, and fills it at the end"
     for _ in range(100):
-        if found := list(folder.glob(name)): return found[0]
+        if found := [f for f in folder.glob(name) if f.stat().st_size]: return found[0]
         time.sleep(0.1)
     raise AssertionError(f"nothing arrived: {list(folder.glob('*'))}")
 
