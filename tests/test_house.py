@@ -124,7 +124,9 @@ def test_links_to_notebooks_lead_to_notebooks():
 
 LAYERS = [layer.split() for layer in (
     "core",
-    "color photos",
+    "color photo_headers photo_xmp",
+    "photo_colours photo_notes",
+    "photos",
     "console data cache recipes losses unet lpips intervals survey chapters",
     "batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",

@@ -1,0 +1,544 @@
+"Photo files: what their numbers mean, what travels into a result, and what is refused, each right value computed here."
+import os, struct, subprocess, sys, zlib
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import ExifTags, Image, ImageCms
+
+from colorize_lib.photo_colours import _curve, _described_icc, _make_icc, _SRGB, _SRGB_CURVE
+from colorize_lib.photo_notes import coloured
+from colorize_lib.photo_xmp import COMPOSITE, NOTE
+from colorize_lib.photos import not_kept, Photo, PhotoError, read_photo, save_photo
+
+RAMP = np.tile(np.arange(256, dtype=np.uint8), (6, 1))
+FORMATS = ["jpg", "png", "tif", "webp", "avif"]
+
+
+def srgb_bytes(light):
+    "What sRGB's curve makes of an amount of light between 0 and 1"
+    light = np.asarray(light, float)
+    return 255*np.where(light <= .0031308, 12.92*light, 1.055*np.maximum(light, 1e-9)**(1/2.4) - .055)
+
+
+def gap(photo, want):
+    "The largest difference of a read picture from the right values"
+    return float(np.abs(np.asarray(photo.image, float) - want).max())
+
+
+def tiff(pixels, order="<", **tags):
+    "An uncompressed TIFF of one strip, with tags named by number (t262=0) of short integers; `pixels` are bytes or an array"
+    pixels = pixels if isinstance(pixels, bytes) else pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    numbers = {259: 1, 262: 1, 277: 1, 284: 1} | {int(name[1:]): value for name, value in tags.items()}
+    start = 8 + 2 + 12*(len(numbers) + 2) + 4
+    longs = {273: start, 279: len(pixels)}
+    out = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(numbers) + 2)
+    for tag in sorted(numbers | longs):
+        if tag in longs: out += struct.pack(order + "HHII", tag, 4, 1, longs[tag])
+        else: out += struct.pack(order + "HHIHH", tag, 3, 1, numbers[tag], 0)
+    return out + bytes(4) + pixels
+
+
+def read(tmp_path, data, name="photo.tif"):
+    (tmp_path/name).write_bytes(data)
+    return read_photo(tmp_path/name)
+
+
+def png_with(pixels, *chunks):
+    "A gray or colour PNG of 8 or 16 bits with more chunks after its header"
+    height, width = pixels.shape[:2]
+    rows = pixels.astype(pixels.dtype.newbyteorder(">")).reshape(height, -1)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    header = struct.pack(">IIBBBBB", width, height, 8*pixels.itemsize, 2 if pixels.ndim == 3 else 0, 0, 0, 0)
+    def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*c) for c in ((b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")))
+
+
+# ---- what the numbers mean ----
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("white", [0, 1])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int8", "int16", "float32"])
+def test_gray_tiff(tmp_path, kind, white, order):
+    "Either end may be white, and the numbers may have a sign"
+    bits = np.dtype(kind).itemsize*8
+    numbers = {"uint8": RAMP, "uint16": RAMP.astype(np.uint16)*257, "int8": (RAMP.astype(int) - 128).astype(np.int8),
+               "int16": (RAMP.astype(int)*257 - 32_768).astype(np.int16), "float32": RAMP.astype(np.float32)/255}[kind]
+    sign = {"u": 1, "i": 2, "f": 3}[np.dtype(kind).kind]
+    data = tiff(numbers, order, t256=256, t257=6, t258=bits, t262=white, t278=6, t339=sign)
+    assert gap(read(tmp_path, data), RAMP if white else 255 - RAMP) == 0
+
+
+@pytest.mark.parametrize("kind", ["uint16", "float32"])
+def test_compressed_tiff_whose_white_is_zero(tmp_path, kind):
+    numbers = RAMP.astype(np.uint16)*257 if kind == "uint16" else RAMP.astype(np.float32)/255
+    tifffile.imwrite(tmp_path/"a.tif", numbers, photometric="miniswhite", compression="zlib")
+    assert gap(read_photo(tmp_path/"a.tif"), 255 - RAMP) == 0
+
+
+def test_twelve_bits(tmp_path):
+    numbers = np.linspace(0, 4095, 256).round().astype(int)
+    pairs = numbers.reshape(-1, 2)
+    packed = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], 1).astype(np.uint8).tobytes()
+    photo = read(tmp_path, tiff(packed, t256=256, t257=1, t258=12, t278=1))
+    assert gap(photo, numbers/4095*255) <= .51
+
+
+@pytest.mark.parametrize("kind", ["int8", "int16"])
+def test_signed_numbers_without_a_sign_are_refused(tmp_path, kind):
+    numbers = (RAMP//2).astype(kind)
+    with pytest.raises(PhotoError, match="nobody can know which one is white"):
+        read(tmp_path, tiff(numbers, t256=256, t257=6, t258=numbers.itemsize*8, t278=6, t339=2))
+
+
+def test_numbers_without_a_range_are_refused(tmp_path):
+    for numbers, form in ((RAMP.astype(np.float32)*3, 3), (RAMP.astype(np.uint32)*10**6, 1)):
+        with pytest.raises(PhotoError, match="32-bit numbers; save it with 8 or 16 bits"):
+            read(tmp_path, tiff(numbers, t256=256, t257=6, t258=32, t278=6, t339=form))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_colour_tiff_of_sixteen_bits(tmp_path, planes, compression):
+    colours = (np.random.default_rng(0).random((12, 10, 3))*65_535).astype(np.uint16)
+    stored = colours if planes == "contig" else colours.transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path/"a.tif", stored, photometric="rgb", planarconfig=planes, compression=compression)
+    assert gap(read_photo(tmp_path/"a.tif"), colours/257) <= 1
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_turned_gray_tiff(tmp_path, turn, compression):
+    "No pixel is sheared, whichever of eight ways the scanner lay"
+    y, x = np.mgrid[:20, :30]
+    upright = (5*x + 3*y).astype(np.uint8)
+    lying = {1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1], 5: upright.T,
+             6: upright.T[::-1], 7: upright.T[::-1, ::-1], 8: upright.T[:, ::-1]}[turn]
+    notes = Image.Exif()
+    notes[0x0112] = turn
+    Image.fromarray(np.ascontiguousarray(lying)).save(tmp_path/"a.tif", exif=notes, compression=compression, dpi=(300, 600))
+    photo = read_photo(tmp_path/"a.tif")
+    assert gap(photo, upright) == 0
+    assert photo.notes.dpi == ((600, 300) if turn > 4 else (300, 600))
+
+
+@pytest.mark.parametrize("top", [100, 1000, 65_535])
+@pytest.mark.parametrize("kind", [b"P5", b"P6"])
+def test_pnm_with_any_largest_number(tmp_path, kind, top):
+    bands = 3 if kind == b"P6" else 1
+    numbers = np.linspace(0, top, 6*256*bands).round().astype(np.uint8 if top < 256 else ">u2")
+    photo = read(tmp_path, kind + b"\n256 6\n%d\n" % top + numbers.tobytes(), "a.pnm")
+    want = numbers.astype(float).reshape((6, 256, 3) if bands == 3 else (6, 256))/top*255
+    assert gap(photo, want) <= .51
+
+
+def test_a_clear_number_of_sixteen_bits(tmp_path):
+    photo = read(tmp_path, png_with(RAMP.astype(np.uint16)*257, (b"tRNS", struct.pack(">H", 257*7))), "a.png")
+    assert np.array_equal(np.asarray(photo.alpha) == 0, RAMP == 7)
+
+
+# ---- colours: by curves, not by names ----
+
+def described_as_srgb(curve, space=b"RGB "):
+    "A profile with this curve that calls itself sRGB"
+    text = "sRGB IEC61966-2.1".encode("utf-16-be")
+    name = struct.pack(">4s4xII4sII", b"mluc", 1, 12, b"enUS", len(text), 28) + text
+    plain = _described_icc("RGB" if space == b"RGB " else "L", curve, _SRGB)
+    from colorize_lib.photo_colours import _icc_tags
+    return _make_icc(space, {b"desc": name} | _icc_tags(plain))
+
+
+@pytest.mark.parametrize("gamma", [1, 1.8])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_the_curve_counts_and_not_the_name(tmp_path, gamma, suffix):
+    icc = described_as_srgb(_curve(gamma))
+    assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(BytesIO(icc)))
+    bands = np.stack([RAMP]*3, 2)
+    lossless = {"webp": dict(lossless=True), "avif": dict(quality=100, subsampling="4:4:4"), "jpg": dict(quality=100)}.get(suffix, {})
+    Image.fromarray(np.repeat(bands, 4, 0)).save(tmp_path/f"a.{suffix}", icc_profile=icc, **lossless)
+    want = srgb_bytes((np.repeat(bands, 4, 0)/255)**gamma)
+    difference = np.abs(np.asarray(read_photo(tmp_path/f"a.{suffix}").image, float) - want)
+    assert difference[:, 32:].max() <= (1.01 if suffix in ("png", "tif", "webp") else 6)
+
+
+@pytest.mark.parametrize("gamma", [1, 1.8])
+def test_gray_profile(tmp_path, gamma):
+    Image.fromarray(RAMP).save(tmp_path/"a.png", icc_profile=described_as_srgb(_curve(gamma), b"GRAY"))
+    assert gap(read_photo(tmp_path/"a.png"), srgb_bytes((RAMP/255)**gamma)) <= .6
+
+
+def test_true_srgb_profiles_change_nothing(tmp_path):
+    colours = np.random.default_rng(1).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    usual = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for icc in (usual, _described_icc("RGB", _SRGB_CURVE, _SRGB)):
+        Image.fromarray(colours).save(tmp_path/"a.png", icc_profile=icc)
+        assert gap(read_photo(tmp_path/"a.png"), colours) == 0
+
+
+GAMMA = lambda value: (b"gAMA", struct.pack(">I", round(1e5*value)))
+LINEAR, SRGB_NOTE = (b"cICP", bytes((1, 8, 0, 1))), (b"sRGB", b"\0")
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("chunks, exponent", [
+    ([GAMMA(1)], 1), ([GAMMA(1/1.8)], 1.8), ([LINEAR], 1), ([GAMMA(1/1.8), LINEAR], 1),
+    ([GAMMA(1/2.2)], None), ([GAMMA(1), SRGB_NOTE], None), ([(b"cICP", bytes((1, 13, 0, 1))), GAMMA(1)], None)])
+def test_png_that_tells_its_curve(tmp_path, kind, chunks, exponent):
+    "cICP goes before sRGB, and that before gAMA"
+    for shape in ((6, 256), (6, 256, 3)):
+        numbers = np.broadcast_to(RAMP.reshape(6, 256, 1) if len(shape) == 3 else RAMP, shape).astype(kind)*(257 if kind is np.uint16 else 1)
+        want = srgb_bytes((numbers/np.iinfo(kind).max)**exponent) if exponent else numbers/(257 if kind is np.uint16 else 1)
+        assert gap(read(tmp_path, png_with(numbers, *chunks), "a.png"), want) <= 1.01, shape
+
+
+def test_wide_primaries(tmp_path):
+    "Pure sRGB red, told in the primaries of BT.2020, is pure red again"
+    to_xyz = lambda c: np.array([[x/y, 1, (1 - x - y)/y] for x, y in np.reshape(c, (4, 2))])
+    def matrix(c):
+        white, *rgb = to_xyz(c)
+        rgb = np.array(rgb).T
+        return rgb*np.linalg.solve(rgb, white)
+    wide = (.3127, .329, .708, .292, .17, .797, .131, .046)
+    red = np.linalg.solve(matrix(wide), matrix(_SRGB) @ [1, 0, 0])
+    numbers = np.broadcast_to((red.clip(0, 1)*65_535).round().astype(np.uint16), (4, 4, 3))
+    for chunk in ([(b"cICP", bytes((9, 8, 0, 1)))], [GAMMA(1), (b"cHRM", struct.pack(">8I", *(round(1e5*v) for v in wide)))]):
+        assert gap(read(tmp_path, png_with(numbers, *chunk), "a.png"), [255, 0, 0]) <= 3
+
+
+def test_hdr_is_refused(tmp_path):
+    with pytest.raises(PhotoError, match="HDR"): read(tmp_path, png_with(RAMP, (b"cICP", bytes((9, 16, 0, 1)))), "a.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_sixteen_linear_bits_keep_their_shades(tmp_path, suffix, bands):
+    "The darkest tenth of the light: 8 bits would leave 26 shades"
+    numbers = np.linspace(0, 6553, 600).round().astype(np.uint16).reshape(2, 300)
+    if bands == 3: numbers = np.stack([numbers]*3, 2)
+    icc = _described_icc("RGB" if bands == 3 else "L", _curve(1), _SRGB)
+    if suffix == "tif": tifffile.imwrite(tmp_path/"a.tif", numbers, photometric="rgb" if bands == 3 else "minisblack", iccprofile=icc)
+    else: (tmp_path/"a.png").write_bytes(png_with(numbers, (b"iCCP", b"p\0\0" + zlib.compress(icc))))
+    photo = read_photo(tmp_path/f"a.{suffix}")
+    assert gap(photo, srgb_bytes(numbers/65_535)) <= 1.01
+    assert len(np.unique(np.asarray(photo.image))) > 85
+
+
+# ---- what travels into a result ----
+
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6" dc:source="box 7"/>
+</rdf:RDF></x:xmpmeta>"""
+IPTC = b"\x1c\x02\x78\x00\x04Ida!"
+DESCRIPTION = "Großmutter, 1931"
+
+
+def notes_of_a_scan():
+    notes = Image.Exif()
+    notes[0x010E], notes[0x013B], notes[0x8298], notes[0x0132] = DESCRIPTION.encode(), "Ida", "CC0", "1931:05:01 10:00:00"
+    notes[0x0131] = "ScanTool 3"
+    notes.get_ifd(ExifTags.IFD.Exif).update({0x9003: "1931:05:01 10:00:00", 0xA001: 2, 0xA002: 7, 0xA003: 9})
+    notes.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (47.0, 22.0, 1.0)})
+    return notes
+
+
+def scan(folder, suffix):
+    "A gray scan with every kind of note that its format can hold, lying on its side where Pillow can say so"
+    picture = Image.fromarray(np.tile(np.arange(40, 220, 2, dtype=np.uint8), (30, 1)))
+    notes = notes_of_a_scan()
+    photo = Photo(picture, exif=notes.tobytes())
+    photo = replace(photo, notes=replace(photo.notes, xmp=XMP, iptc=IPTC, dpi=(600, 600)))
+    return save_photo(photo, folder/f"scan.{suffix}")
+
+
+@pytest.mark.parametrize("after", FORMATS)
+@pytest.mark.parametrize("before", FORMATS)
+def test_notes_survive(tmp_path, before, after):
+    photo = read_photo(scan(tmp_path, before))
+    back = save_photo(coloured(photo, photo.image.convert("RGB"), "l1 0.3.0"), tmp_path/f"result.{after}")
+    with Image.open(back) as im:
+        im.load()
+        exif = im.getexif()
+        assert exif[0x010E].encode("latin-1").decode() == DESCRIPTION
+        assert (exif[0x013B], exif[0x8298], exif[0x0132]) == ("Ida", "CC0", "1931:05:01 10:00:00")
+        camera, place = exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)
+        assert camera[0x9003] == "1931:05:01 10:00:00" and place[2] == (47, 22, 1)
+        assert (camera[0xA001], camera[0xA002], camera[0xA003]) == (1, *im.size)
+        assert 0x0112 not in exif and exif[0x0131] == NOTE
+        assert b"box 7" in im.info["xmp"] and b"Orientation" not in im.info["xmp"]
+    again = read_photo(back)
+    assert again.notes.dpi == (600, 600)
+    keeps_iptc = {"jpg", "png", "tif"}
+    assert again.notes.iptc == (IPTC if {before, after} <= keeps_iptc else b"")
+    assert bool(not_kept(photo, back)) == (before in keeps_iptc and after not in keeps_iptc)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_result_says_so_to_programs(tmp_path, suffix):
+    photo = read_photo(scan(tmp_path, suffix))
+    once = save_photo(coloured(photo, photo.image.convert("RGB"), "l1 0.3.0"), tmp_path/f"b.{suffix}")
+    photo = read_photo(once)
+    twice = save_photo(coloured(photo, photo.image, "gan"), tmp_path/f"c.{suffix}")
+    for path, weights, events in ((once, "l1 0.3.0", 2), (twice, "gan", 3)):
+        with Image.open(path) as im: xmp = im.getxmp()["xmpmeta"]["RDF"]["Description"]
+        marks = [d for d in (xmp if isinstance(xmp, list) else [xmp]) if "DigitalSourceType" in d]
+        assert len(marks) == 1
+        assert marks[0]["DigitalSourceType"] == COMPOSITE and COMPOSITE.endswith("/compositeWithTrainedAlgorithmicMedia")
+        assert marks[0]["CreatorTool"].endswith(f"weights {weights}")
+        with Image.open(path) as im: text = im.info["xmp"].decode()
+        assert text.count("<rdf:li") == events and "ScanTool 3" in text and NOTE in text
+
+
+def test_texts_of_a_png(tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+    texts = PngInfo()
+    for key, value in (("Title", "Großmutter"), ("Author", "Ida"), ("Box", "祖母")): texts.add_text(key, value)
+    Image.new("L", (8, 8), 90).save(tmp_path/"a.png", pnginfo=texts)
+    photo = read_photo(tmp_path/"a.png")
+    assert read_photo(save_photo(photo, tmp_path/"b.png")).notes.text == (("Title", "Großmutter"), ("Author", "Ida"), ("Box", "祖母"))
+    with Image.open(save_photo(photo, tmp_path/"b.webp")) as im:
+        assert im.getexif()[0x010E].encode("latin-1").decode() == "Großmutter" and im.getexif()[0x013B] == "Ida"
+    assert not_kept(photo, "b.webp") == ("WEBP has no place for the text Box",)
+    assert not_kept(photo, "b.png") == ()
+
+
+def test_the_comment_of_a_jpeg(tmp_path):
+    Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", comment="Großmutter")
+    with Image.open(save_photo(read_photo(tmp_path/"a.jpg"), tmp_path/"b.jpg")) as im: assert im.info["comment"].decode() == "Großmutter"
+    with Image.open(save_photo(read_photo(tmp_path/"a.jpg"), tmp_path/"b.png")) as im: assert im.text["Comment"] == "Großmutter"
+
+
+def test_maker_notes_go_first_and_only_in_a_jpeg(tmp_path):
+    notes = notes_of_a_scan()
+    notes.get_ifd(ExifTags.IFD.Exif)[0x927C] = b"maker " + bytes(70_000)
+    photo = Photo(Image.new("RGB", (8, 8)), exif=notes.tobytes())
+    for suffix in FORMATS:
+        with Image.open(save_photo(photo, tmp_path/f"a.{suffix}")) as im: camera = im.getexif().get_ifd(ExifTags.IFD.Exif)
+        assert camera[0x9003] == "1931:05:01 10:00:00"
+        assert (0x927C in camera) == (suffix != "jpg")
+    assert not_kept(photo, "a.jpg") == ("a JPEG has no room for the camera maker's own note",)
+    assert not_kept(photo, "a.png") == ()
+    notes.get_ifd(ExifTags.IFD.Exif)[0x9286] = b"comment " + bytes(70_000)
+    with Image.open(save_photo(replace(photo, exif=notes.tobytes()), tmp_path/"a.jpg")) as im: assert im.getexif()[0x013B] == "Ida"
+
+
+def test_xmp_that_a_jpeg_has_no_room_for(tmp_path):
+    photo = Photo(Image.new("RGB", (8, 8)))
+    photo = replace(photo, notes=replace(photo.notes, xmp=XMP.replace(b"box 7", b"x"*70_000)))
+    done = coloured(photo, photo.image)
+    with Image.open(save_photo(done, tmp_path/"a.jpg")) as im: assert COMPOSITE.encode() in im.info["xmp"]
+    assert not_kept(done, "a.jpg") == ("a JPEG has no room for its XMP",)
+
+
+@pytest.mark.parametrize("layout", [{0x0100: 60, 0x0101: 40, 0x0112: 6}, {0x0102: (16, 16, 16), 0x0106: 0}, {0x011C: 2, 0x0153: 3},
+                                    {0x0103: 7, 0x0111: 9, 0x0117: 5}, {0x0140: (1, 2, 3)}, {0x0142: 16, 0x0143: 16, 0x0144: 99}])
+def test_layout_does_not_travel(tmp_path, layout):
+    colours = np.random.default_rng(2).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    notes = Image.Exif()
+    for tag, value in (layout | {0x013B: "Ida"}).items(): notes[tag] = value
+    photo = Photo(Image.fromarray(colours), exif=notes.tobytes())
+    for suffix in ("tif", "png"):
+        back = read_photo(save_photo(photo, tmp_path/f"a.{suffix}"))
+        assert back.image.size == (60, 40) and gap(back, colours) == 0
+        with Image.open(tmp_path/f"a.{suffix}") as im: assert im.getexif()[0x013B] == "Ida"
+    Image.fromarray(colours).save(tmp_path/"b.png", exif=notes)
+    upright = colours if layout.get(0x0112) is None else np.rot90(colours, -1)
+    assert gap(read_photo(save_photo(read_photo(tmp_path/"b.png"), tmp_path/"c.tif")), upright) == 0
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("suffix", ["tif", "jpg", "png", "webp", "avif", "bmp"])
+def test_a_tiff_can_be_saved_again(tmp_path, compression, suffix):
+    odd = Image.Exif()
+    odd[0x013B], odd[65_000], odd[0x014A] = "Ida", "private", 8
+    colours = np.random.default_rng(3).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(colours).save(tmp_path/"a.tif", compression=compression, exif=odd)
+    photo = read_photo(tmp_path/"a.tif")
+    assert type(photo.image) is Image.Image and photo.image.info == {}
+    back = read_photo(save_photo(photo, tmp_path/f"b.{suffix}"))
+    assert back.image.size == (30, 20)
+    if suffix in ("tif", "png", "bmp"): assert gap(back, colours) == 0
+
+
+@pytest.mark.parametrize("mode, want", [(0o600, 0o600), (0o640, 0o640), (0o644, 0o644), (0o400, 0o600)])
+def test_nobody_else_may_read_the_result(tmp_path, mode, want):
+    Image.new("L", (8, 8)).save(tmp_path/"a.png")
+    (tmp_path/"a.png").chmod(mode)
+    before = os.umask(0o022)
+    try: done = save_photo(read_photo(tmp_path/"a.png"), tmp_path/"b.png")
+    finally: os.umask(before)
+    assert done.stat().st_mode & 0o777 == want
+
+
+# ---- what is refused, and mended ----
+
+def refusal(tmp_path, data, name="photo.tif"):
+    with pytest.raises(PhotoError) as error: read(tmp_path, data, name)
+    said = str(error.value)
+    assert said.startswith(str(tmp_path/name)) and not any(word in said for word in ("decoder", "stream", "site-packages", "NoneType"))
+    return said[len(str(tmp_path/name)) + 2:]
+
+
+def test_postscript_is_not_opened(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+    monkeypatch.setattr(EpsImagePlugin.EpsImageFile, "_open", lambda self: pytest.fail("the EPS reader was asked"))
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
+    assert refusal(tmp_path, eps, "a.jpg") == "is PostScript, which is not read; save it as JPEG, PNG or TIFF"
+
+
+@pytest.mark.parametrize("start, name", [(b"\0\0\0\x18ftypheic", "HEIC"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL \r\n", "JPEG XL"),
+                                         (b"8BPS\0\1", "Photoshop"), (b"%PDF-1.4", "PDF")])
+def test_foreign_formats_are_named(tmp_path, start, name):
+    assert refusal(tmp_path, start + bytes(40), "a.jpg").startswith(f"is {name}, which is not read")
+
+
+@pytest.mark.parametrize("suffix", FORMATS + ["gif", "bmp", "jp2"])
+@pytest.mark.parametrize("part", [.03, .5])
+def test_half_a_file(tmp_path, suffix, part, capfd):
+    Image.effect_noise((90, 60), 80).convert("RGB").save(tmp_path/f"a.{suffix}")
+    data = (tmp_path/f"a.{suffix}").read_bytes()
+    said = refusal(tmp_path, data[:max(20, int(len(data)*part))], f"b.{suffix}")
+    assert any(word in said for word in ("truncated", "damaged")) and len(said) < 100, said
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "group4", "jpeg"])
+def test_libtiff_is_silent(tmp_path, compression, capfd):
+    Image.effect_noise((200, 100), 90).convert("1" if compression == "group4" else "L").save(tmp_path/"a.tif", compression=compression)
+    data = bytearray((tmp_path/"a.tif").read_bytes())
+    for i in range(len(data)//3, 2*len(data)//3): data[i] = (7*i) % 256
+    try: read(tmp_path, bytes(data))
+    except PhotoError as error: assert "is damaged" in str(error) or "is truncated" in str(error)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_broken_notes_are_left_out(tmp_path):
+    "The photo is good, whatever is wrong with its trimmings"
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+    def with_tag(tag, kind, value):
+        tags = ImageFileDirectory_v2()
+        tags[tag], tags.tagtype[tag] = value, kind
+        Image.fromarray(RAMP).save(tmp_path/"a.tif", tiffinfo=tags)
+        return read_photo(tmp_path/"a.tif")
+    for kind, value in ((2, "not a profile"), (3, (1, 2, 3)), (7, b"not a profile")):
+        photo = with_tag(34675, kind, value)
+        assert gap(photo, RAMP) == 0 and "profile" in photo.words[0], (kind, photo.words)
+    assert with_tag(700, 2, XMP.decode()).notes.xmp
+    for kind, value in ((2, "<broken"), (3, (1, 2, 3))):
+        photo = with_tag(700, kind, value)
+        assert gap(photo, RAMP) == 0 and photo.notes.xmp == b"" and "XMP" in photo.words[0]
+    for suffix in ("jpg", "png", "webp"):
+        Image.fromarray(RAMP).save(tmp_path/f"a.{suffix}", exif=b"Exif\0\0broken notes", icc_profile=b"not a profile")
+        photo = read_photo(tmp_path/f"a.{suffix}")
+        assert photo.image.size == (256, 6) and len(photo.words) == 2, photo.words
+
+
+def test_broken_exif_in_avif(tmp_path):
+    notes = notes_of_a_scan()
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path/"a.avif", exif=notes, quality=95)
+    data = (tmp_path/"a.avif").read_bytes()
+    tiff_head = notes.tobytes()[6:14]
+    assert data.count(tiff_head) == 1
+    photo = read(tmp_path, data.replace(tiff_head, b"????????"), "b.avif")
+    assert np.abs(np.asarray(photo.image, int) - (200, 30, 30)).max() < 6 and "EXIF" in photo.words[0]
+
+
+def jpeg(progressive):
+    buffer = BytesIO()
+    Image.effect_noise((96, 64), 80).save(buffer, "JPEG", progressive=progressive)
+    return buffer.getvalue()
+
+
+def test_a_progressive_jpeg_without_its_end_mark(tmp_path):
+    data = jpeg(True)
+    assert data.endswith(b"\xff\xd9")
+    whole, saved = read(tmp_path, data, "a.jpg"), read(tmp_path, data[:-2], "b.jpg")
+    assert gap(saved, np.asarray(whole.image)) == 0
+    assert whole.words == () and "end mark is missing" in saved.words[0]
+    assert "truncated" in refusal(tmp_path, data[:data.find(b"\xff\xda") + 40], "c.jpg")
+
+
+def test_rows_that_a_png_does_not_have(tmp_path):
+    whole = png_with(RAMP.repeat(4, 0))
+    def taller(height):
+        header = whole[16:20] + struct.pack(">I", height) + whole[24:29]
+        return whole[:16] + header + struct.pack(">I", zlib.crc32(b"IHDR" + header)) + whole[33:]
+    assert read(tmp_path, taller(30), "a.png").words == ("6 of 30 rows are missing",)
+    assert refusal(tmp_path, taller(300), "b.png") == "is truncated: 276 of 300 rows are missing"
+    night = png_with(np.zeros((9, 8), np.uint8))
+    assert read(tmp_path, night, "c.png").words == ()
+
+
+def test_rows_that_a_jpeg_does_not_have(tmp_path):
+    data = jpeg(False)
+    frame = data.index(b"\xff\xc0")
+    def taller(height): return data[:frame + 5] + struct.pack(">H", height) + data[frame + 7:]
+    assert read(tmp_path, taller(96), "a.jpg").words == ("32 of 96 rows are missing",)
+    assert refusal(tmp_path, taller(640), "b.jpg") == "is truncated: 576 of 640 rows are missing"
+    Image.new("L", (32, 32), 128).save(tmp_path/"fog.jpg")
+    assert read_photo(tmp_path/"fog.jpg").words == ()
+
+
+def test_strips_that_a_tiff_does_not_have(tmp_path):
+    data = tiff(RAMP.repeat(4, 0), t256=256, t257=30, t258=8, t278=24)
+    assert read(tmp_path, data).words == ("6 of 30 rows are missing",)
+    assert "truncated: 36 of 60 rows" in refusal(tmp_path, tiff(RAMP.repeat(4, 0), t256=256, t257=60, t258=8, t278=24))
+
+
+# ---- a budget for each file ----
+
+def test_memory_has_a_limit(tmp_path, monkeypatch):
+    Image.new("RGB", (1000, 1000)).save(tmp_path/"a.png")
+    read_photo(tmp_path/"a.png")
+    monkeypatch.setenv("COLORIZE_MAX_GB", "0.002")
+    with pytest.raises(PhotoError, match=r"1000x1000 and needs about 0.008 GB of memory, more than the limit of 0.002 GB \(COLORIZE_MAX_GB"):
+        read_photo(tmp_path/"a.png")
+
+
+@pytest.mark.parametrize("suffix", FORMATS + ["bmp"])
+def test_pillows_own_limit_does_not_count(tmp_path, suffix, monkeypatch):
+    Image.new("RGB", (100, 100)).save(tmp_path/f"a.{suffix}")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert read_photo(tmp_path/f"a.{suffix}").image.size == (100, 100)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_scans_have_a_limit(tmp_path):
+    data = jpeg(True)
+    last = data.rfind(b"\xff\xda")
+    assert read(tmp_path, data[:-2] + data[last:], "a.jpg").image.size == (96, 64)
+    assert "scans, more than 100" in refusal(tmp_path, data[:-2] + data[last:-2]*500 + data[-2:], "b.jpg")
+
+
+def test_pages_have_a_limit(tmp_path):
+    pages = [Image.new("L", (4, 4), i) for i in range(120)]
+    pages[0].save(tmp_path/"a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(PhotoError, match="holds more than 100 pages"): read_photo(tmp_path/"a.tif")
+    pages[0].save(tmp_path/"b.tif", save_all=True, append_images=pages[1:5])
+    with pytest.raises(PhotoError, match="holds 5 frames"): read_photo(tmp_path/"b.tif")
+
+
+def test_a_preview_before_the_photo(tmp_path):
+    with tifffile.TiffWriter(tmp_path/"a.tif") as out:
+        out.write(RAMP[:2, :8], subfiletype=1)
+        out.write(RAMP, subfiletype=0)
+    assert gap(read_photo(tmp_path/"a.tif"), RAMP) == 0
+
+
+def test_a_small_bmp_that_promises_much(tmp_path):
+    def bmp(width, height, body):
+        info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(body), 0, 0, 0, 0)
+        colours = b"".join(bytes((i, i, i, 0)) for i in range(256))
+        return b"BM" + struct.pack("<IHHI", 54 + 1024 + len(body), 0, 0, 54 + 1024) + info + colours + body
+    good = bmp(200, 2, (b"\xc8\x50\0\0")*2 + b"\0\1")
+    assert gap(read(tmp_path, good, "a.bmp"), 80) == 0
+    assert refusal(tmp_path, bmp(20_000, 9000, b"\0\1"), "b.bmp") == "promises 20000x9000 pixels, more than its 1080 bytes can hold"
+
+
+def test_reading_needs_no_other_reader(tmp_path):
+    "A fresh interpreter reads a JPEG without numpy's help, and warns of nothing"
+    Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
+    code = "import sys\nfrom colorize_lib.photos import read_photo\nread_photo('a.jpg')\nassert 'torch' not in sys.modules"
+    run = subprocess.run([sys.executable, "-W", "always", "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                         env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)})
+    assert (run.returncode, run.stderr) == (0, "")
