@@ -4,19 +4,20 @@
 
 # %% auto #0
 __all__ = ['PHOTO_SUFFIXES', 'MAX_PIXELS', 'MAX_MEMORY', 'MAX_SCANS', 'MAX_PAGES', 'PhotoError', 'Refusal', 'check_file',
-           'without_guard', 'open_photo', 'silenced', 'plain_reason', 'png_chunks']
+           'without_guard', 'open_photo', 'read_odd_ppm', 'silenced', 'plain_reason', 'png_chunks']
 
-# %% ../nbs/61b_photo_headers.ipynb #30ebbb90
-import os, stat, struct, threading, warnings
+# %% ../nbs/61b_photo_headers.ipynb #4d84efa6
+import logging, os, stat, struct, tempfile, threading, warnings
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
-# %% ../nbs/61b_photo_headers.ipynb #c7b3edf2
-PHOTO_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .gif .avif .jp2 .pgm .ppm .pnm".split())
+# %% ../nbs/61b_photo_headers.ipynb #620458fe
+PHOTO_SUFFIXES = frozenset((
+    ".jpg .jpeg .jpe .jfif .mpo .png .webp .tif .tiff .bmp .gif .avif .jp2 .pgm .ppm .pnm "
+    ".heic .heif .dng .jxl").split())  # the last four are refused, not passed over
 
 class PhotoError(ValueError):
     "A photo that cannot be read or written, as `<file>: <reason>`"
@@ -63,6 +64,7 @@ def _why_unknown(file) -> str:
 
 # %% ../nbs/61b_photo_headers.ipynb #ddb004e7
 warnings.filterwarnings("ignore", module=r"PIL\.")  # they name places inside Pillow
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors
 _lock = threading.Lock()
 _lifted = {"by": 0, "guard": None}  # how many photos are being read, and Pillow's own limit
 
@@ -100,7 +102,8 @@ def _without_exif(file) -> Image.Image:
     "An AVIF whose EXIF notes are called something else: broken, they spoil all of it"
     file.seek(0)
     head, mark, pixels = file.read().partition(b"mdat")
-    return Image.open(BytesIO(head.replace(b"Exif", b"skip") + mark + pixels), formats=("AVIF",))
+    renamed = BytesIO(head.replace(b"Exif", b"skip") + mark + pixels)
+    return Image.open(renamed, formats=("AVIF",))
 
 # %% ../nbs/61b_photo_headers.ipynb #9f4936f4
 MAX_PIXELS = 200_000_000  # about 600 MB as RGB
@@ -120,7 +123,8 @@ def _memory(im: Image.Image) -> float:
 def _check_size(im: Image.Image) -> None:
     "Raise `Refusal` for more pixels, or more memory, than a photo may take"
     if im.width*im.height > MAX_PIXELS:
-        raise Refusal(f"is {im.width}x{im.height}, more than {MAX_PIXELS//10**6} million pixels")
+        most = MAX_PIXELS//10**6
+        raise Refusal(f"is {im.width}x{im.height}, more than {most} million pixels")
     limit = float(os.environ.get("COLORIZE_MAX_GB", MAX_MEMORY))
     need = _memory(im)
     if need > limit:
@@ -133,7 +137,7 @@ def _check_work(im: Image.Image, file) -> None:
     size = os.fstat(file.fileno()).st_size
     if im.info.get("progressive"):
         place = file.tell()
-        scans = file.read().count(b"\xff\xda") + 1  # FF stands for nothing else in coded pixels
+        scans = file.read().count(b"\xff\xda") + 1  # coded pixels hold no FF DA
         file.seek(place)
         if scans > MAX_SCANS:
             raise Refusal(f"is a JPEG of {scans} scans, more than {MAX_SCANS}; save it anew")
@@ -162,7 +166,7 @@ def _check_frames(im: Image.Image) -> None:
     if im.format == "TIFF":
         frames = _choose_page(im)
         if 50706 in im.tag_v2:  # DNGVersion: what Pillow would show is a preview
-            raise Refusal("is DNG, a camera's raw data, which is not read; develop it as a TIFF")
+            raise Refusal("is DNG, raw data of a camera, which is not read; develop it first")
     else: frames = 1 if im.format == "MPO" else getattr(im, "n_frames", 1)
     if frames > 1: raise Refusal(f"holds {frames} frames; {_ONE_ONLY}")
 
@@ -176,7 +180,7 @@ def _name_sixteen_bits(im: Image.Image) -> None:
                for tile in im.tile]
 
 def _mend_trimmings(im: Image.Image) -> list:
-    "Give profile and XMP the type that they should have; returns a word about what is left out"
+    "Give profile and XMP the right type; returns words about what is left out"
     said = []
     for key, name in (("icc_profile", "colour profile"), ("xmp", "XMP")):
         found = im.info.get(key)
@@ -204,28 +208,47 @@ def open_photo(
     if im.format == "TIFF": _name_sixteen_bits(im)
     return im, said + _mend_trimmings(im)
 
-# %% ../nbs/61b_photo_headers.ipynb #45f39f7f
+# %% ../nbs/61b_photo_headers.ipynb #94fab373
+def read_odd_ppm(
+    im: Image.Image,  # a PGM or PPM whose largest number is none of 255 and 65,535
+    file,             # the open file
+) -> Image.Image:     # `I;16` or `RGB`
+    "Its pixels, scaled; Pillow would go through them one by one, seconds for each megapixel"
+    import numpy as np  # here, not at the top: `colorize --help` must not wait for it
+    (_, _, offset, (_, top)) = im.tile[0]
+    shape = (im.height, im.width, 3) if im.mode == "RGB" else (im.height, im.width)
+    kind = np.dtype("u1" if top < 256 else ">u2")
+    file.seek(offset)
+    data = file.read(int(np.prod(shape))*kind.itemsize)
+    numbers = np.frombuffer(data, kind)
+    if numbers.size < np.prod(shape): raise Refusal("is truncated: its end is missing")
+    most, new = (255, "uint8") if im.mode == "RGB" else (65_535, "uint16")
+    table = np.rint(np.minimum(np.arange(65_536)/top, 1)*most).astype(new)
+    return Image.fromarray(table[numbers].reshape(shape))
+
+# %% ../nbs/61b_photo_headers.ipynb #071a392e
 @contextmanager
 def silenced(
     needed: bool,  # False: do nothing
 ):
-    "What a C library prints goes nowhere: libtiff writes to the screen by itself"
+    "libtiff writes to the screen by itself: its lines come into a list when the block ends"
+    lines = []
     if not needed:
-        yield
+        yield lines
         return
-    with _silence:
+    with _silence, tempfile.TemporaryFile() as caught:
         screen = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        try: yield
+        os.dup2(caught.fileno(), 2)
+        try: yield lines
         finally:
             os.dup2(screen, 2)
             os.close(screen)
-            os.close(nowhere)
+        caught.seek(0)
+        lines += caught.read().decode("utf-8", "replace").splitlines()
 
 _silence = threading.Lock()  # the screen is one for all threads
 
-# %% ../nbs/61b_photo_headers.ipynb #563798c8
+# %% ../nbs/61b_photo_headers.ipynb #cc3b2ff7
 def plain_reason(
     error: Exception,  # what a decoder raised
 ) -> str:
@@ -239,7 +262,7 @@ def plain_reason(
         return "is truncated: its end is missing"
     return "is damaged: its pixels cannot be decoded"
 
-# %% ../nbs/61b_photo_headers.ipynb #d6ca174e
+# %% ../nbs/61b_photo_headers.ipynb #8e137faf
 def png_chunks(
     file,   # an open PNG file
 ):

@@ -21,7 +21,7 @@ class Notes:
     "What a file says about its photo outside its EXIF notes"
     xmp: bytes = b""         # an XMP packet
     iptc: bytes = b""        # IPTC-IIM data sets, as press agencies write them
-    text: tuple = ()         # (key, value) pairs of a PNG; a JPEG's comment has the key "Comment"
+    text: tuple = ()         # (key, value) pairs of a PNG; the key of a JPEG's is "Comment"
     dpi: tuple | None = None # dots per inch, (across, down)
 
 # %% ../nbs/61e_photo_notes.ipynb #0ea9aa56
@@ -29,6 +29,7 @@ _ORIENTATION = 0x0112  # how the camera was held
 SOFTWARE = 0x0131      # the program that made the file
 _DESCRIBES = (0x010D, 0x010E, 0x010F, 0x0110, 0x011D, SOFTWARE, 0x0132, 0x013B,
               0x013C, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F)
+_ELSEWHERE = (700, 33723, 34377, 34665, 34675, 34853, 37724, 40965, 50341, 59932)
 _OF_PIXELS = (0x9101, 0x9102, 0xA001, 0xA002, 0xA003, 0xA005, 0xA500)  # in the camera's notes
 _COLOUR_SPACE, _WIDTH, _HEIGHT = 0xA001, 0xA002, 0xA003
 _MAKER_NOTE = 0x927C
@@ -65,8 +66,10 @@ def describing(
     kept = Image.Exif()
     for tag in _DESCRIBES:
         if tag in exif and _storable(tag, value := _as_bytes(exif[tag])): kept[tag] = value
-    camera = {tag: value for tag, value in _inner(exif, IFD.Exif).items() if tag not in _OF_PIXELS}
-    if camera: _put(kept, IFD.Exif, camera | {_COLOUR_SPACE: 1, _WIDTH: size[0], _HEIGHT: size[1]})
+    camera = _inner(exif, IFD.Exif)
+    for tag in _OF_PIXELS: camera.pop(tag, None)
+    true = {_COLOUR_SPACE: 1, _WIDTH: size[0], _HEIGHT: size[1]}
+    if camera: _put(kept, IFD.Exif, camera | true)
     place = _inner(exif, IFD.GPSInfo)
     if place: _put(kept, IFD.GPSInfo, place)
     return kept
@@ -89,7 +92,10 @@ def read_exif(
         turn = exif.get(_ORIENTATION, 1)
         size = im.size[::-1] if turn in (5, 6, 7, 8) else im.size
         notes = describing(exif, size)
-        return turn, notes.tobytes() if len(notes) else b"", ""
+        known = {*_DESCRIBES, *_ELSEWHERE}
+        private = [str(tag) for tag in sorted(exif) if tag >= 0x8000 and tag not in known]
+        word = f"its private notes {', '.join(private)} are left out" if private else ""
+        return turn, notes.tobytes() if len(notes) else b"", word
     except Exception: return 1, b"", "its EXIF notes are broken and are left out"
 
 # %% ../nbs/61e_photo_notes.ipynb #ebeb003a
@@ -117,7 +123,8 @@ def _read_iptc(im: Image.Image) -> bytes:
     if im.format == "TIFF":
         found = im.tag_v2.get(33723, b"")
         if isinstance(found, tuple):  # bytes that were called 32-bit numbers
-            found = struct.pack(f"{'<' if im.tag_v2.prefix == b'II' else '>'}{len(found)}I", *found)
+            order = "<" if im.tag_v2.prefix == b"II" else ">"
+            found = struct.pack(f"{order}{len(found)}I", *found)
         return found or im.get_photoshop_blocks().get(0x0404, {}).get("data", b"")
     if text := im.info.get("Raw profile type iptc"): return _in_8bim(_raw_profile(text))
     return im.info.get("photoshop", {}).get(0x0404, b"")
@@ -179,7 +186,8 @@ def coloured(
     program = f"colorize_lib {__version__}" + (f", weights {weights}" if weights else "")
     earlier = "" if earlier == NOTE else _printable(earlier)
     xmp = marked_xmp(photo.notes.xmp, _printable(program), earlier)
-    return replace(photo, image=image, exif=marked.tobytes(), notes=replace(photo.notes, xmp=xmp))
+    notes = replace(photo.notes, xmp=xmp)
+    return replace(photo, image=image, exif=marked.tobytes(), notes=notes)
 
 # %% ../nbs/61e_photo_notes.ipynb #4a777aca
 _ROOM = 65_000  # bytes of one note in a JPEG; 65,533 with what goes before it
@@ -230,7 +238,8 @@ def _png_info(notes: Notes):
     if notes.xmp: info.add_itxt("XML:com.adobe.xmp", notes.xmp)
     if notes.iptc:
         block = _as_8bim(notes.iptc)
-        info.add_text("Raw profile type iptc", f"\niptc\n{len(block):8}\n{block.hex()}\n", zip=True)
+        digits = f"\niptc\n{len(block):8}\n{block.hex()}\n"
+        info.add_text("Raw profile type iptc", digits, zip=True)
     return info
 
 def _jpeg_options(notes: Notes) -> tuple:
@@ -250,7 +259,8 @@ def _homeless(form: str, notes: Notes) -> list:
     if form in ("WEBP", "AVIF") and notes.iptc: said.append(f"{form} has no place for IPTC")
     known = {*_TEXT_NOTES, *(("Comment",) if form == "JPEG" else ())}
     lost = [key for key, _ in notes.text if key not in known]
-    if form != "PNG" and lost: said.append(f"{form} has no place for the text {', '.join(lost)}")
+    if form != "PNG" and lost:
+        said.append(f"{form} has no place for the text {', '.join(lost)}")
     return said
 
 def note_options(

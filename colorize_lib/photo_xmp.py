@@ -13,13 +13,14 @@ from xml.etree import ElementTree as ET
 _SPACES = dict(
     x="adobe:ns:meta/", rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     xmp="http://ns.adobe.com/xap/1.0/", xmpMM="http://ns.adobe.com/xap/1.0/mm/",
-    stEvt="http://ns.adobe.com/xap/1.0/sType/ResourceEvent#", exif="http://ns.adobe.com/exif/1.0/",
-    tiff="http://ns.adobe.com/tiff/1.0/", photoshop="http://ns.adobe.com/photoshop/1.0/",
+    stEvt="http://ns.adobe.com/xap/1.0/sType/ResourceEvent#",
+    exif="http://ns.adobe.com/exif/1.0/", tiff="http://ns.adobe.com/tiff/1.0/",
+    photoshop="http://ns.adobe.com/photoshop/1.0/",
     Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/")
 _UNTRUE = [("tiff", word) for word in (
     "Orientation ImageWidth ImageLength BitsPerSample Compression PhotometricInterpretation "
-    "SamplesPerPixel PlanarConfiguration XResolution YResolution ResolutionUnit YCbCrPositioning "
-    "YCbCrSubSampling NativeDigest").split()]
+    "SamplesPerPixel PlanarConfiguration XResolution YResolution ResolutionUnit "
+    "YCbCrPositioning YCbCrSubSampling NativeDigest").split()]
 _UNTRUE += [("exif", word) for word in (
     "ColorSpace", "PixelXDimension", "PixelYDimension", "NativeDigest")]
 _UNTRUE += [("photoshop", "ICCProfile"), ("photoshop", "ColorMode"), ("xmp", "Thumbnails")]
@@ -72,7 +73,7 @@ def tidy_xmp(
 # %% ../nbs/61d_photo_xmp.ipynb #f296c6b2
 NOTE = "Colorized by colorize_lib: colours are predicted, not recorded"
 COMPOSITE = ("http://cv.iptc.org/newscodes/digitalsourcetype/"
-             "compositeWithTrainedAlgorithmicMedia")  # IPTC's word for a photo with made-up parts
+             "compositeWithTrainedAlgorithmicMedia")  # IPTC's word for made-up parts
 _SOURCE_TYPE = ("Iptc4xmpExt", "DigitalSourceType")
 
 def _text_in(parent, space: str, word: str, text: str):
@@ -86,7 +87,8 @@ def _history(rdf, described):
     for old in rdf.iter(_name("xmpMM", "History")):
         events = old.find(_name("rdf", "Seq"))
         if events is not None: return events
-    return ET.SubElement(ET.SubElement(described, _name("xmpMM", "History")), _name("rdf", "Seq"))
+    history = ET.SubElement(described, _name("xmpMM", "History"))
+    return ET.SubElement(history, _name("rdf", "Seq"))
 
 def _event(events, action: str, program: str, remark: str = "") -> None:
     "One more thing that happened"
@@ -100,13 +102,14 @@ def marked_xmp(
     program: str,    # what coloured it, with weights and version
     earlier: str,    # the program that made the scan; may be empty
 ) -> bytes:
-    "The packet with IPTC's word for a coloured photo, and the scan's own program in its history"
+    "The packet with IPTC's word for a coloured photo, and a history"
     try: rdf = _parse_xmp(xmp)
     except ValueError: rdf = ET.Element(_name("rdf", "RDF"))
     _remove(rdf, [_name(*_SOURCE_TYPE), _name("xmp", "CreatorTool")])
     first = rdf.find(_name("rdf", "Description"))
-    about = {_name("rdf", "about"): "" if first is None else first.get(_name("rdf", "about"), "")}
-    described = ET.SubElement(rdf, _name("rdf", "Description"), about)
+    about = _name("rdf", "about")
+    same = {about: "" if first is None else first.get(about, "")}  # all speak of one thing
+    described = ET.SubElement(rdf, _name("rdf", "Description"), same)
     _text_in(described, *_SOURCE_TYPE, COMPOSITE)
     _text_in(described, "xmp", "CreatorTool", program)
     events = _history(rdf, described)

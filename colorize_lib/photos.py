@@ -6,7 +6,7 @@
 __all__ = ['Photo', 'read_photo', 'save_photo', 'not_kept', 'as_photo', 'find_photos', 'sample_photos']
 
 # %% ../nbs/61_photo_files.ipynb #61f005
-import importlib.util, os, stat, struct
+import importlib.util, os, re, stat, struct
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -14,9 +14,10 @@ from pathlib import Path
 from PIL import Image, ImageChops
 
 from .core import atomic_path
-from .photo_colours import read_odd_ppm, screen_colours
+from .photo_colours import screen_colours
 from .photo_headers import (check_file, open_photo, PHOTO_SUFFIXES, PhotoError,
-                                        plain_reason, png_chunks, Refusal, silenced, without_guard)
+                                        plain_reason, png_chunks, read_odd_ppm, Refusal,
+                                        silenced, without_guard)
 from .photo_notes import coloured, note_options, Notes, read_exif, read_notes
 
 # %% ../nbs/61_photo_files.ipynb #e4873edf
@@ -65,7 +66,7 @@ def _rows_in_png(file) -> tuple:
     return height, length//(1 + (width*bits*channels + 7)//8)
 
 def _missing_in_jpeg(im: Image.Image, file, start: int) -> int:
-    "Rows that a JPEG with an early end mark does not hold; decoders fill them with middle gray"
+    "Rows that a JPEG with an early end does not hold; decoders make them middle gray"
     blank = _blank_rows(im, (127, 128))
     if not blank or im.info.get("progressive"): return blank
     file.seek(0)
@@ -90,8 +91,8 @@ def _missing_rows(im: Image.Image, file, start: int) -> int:
     if im.format == "TIFF": return _missing_in_tiff(im)
     if im.format in ("JPEG", "MPO"): return _missing_in_jpeg(im, file, start)
     if im.format != "PNG" or im.info.get("interlace"): return 0
-    last = im.crop((0, im.height - 1, im.width, im.height)).getextrema()
-    if any(band != (0, 0) for band in (last if isinstance(last[0], tuple) else [last])): return 0
+    last = im.crop((0, im.height - 1, im.width, im.height)).tobytes()
+    if last.strip(b"\0"): return 0  # something is in the last row
     promised, there = _rows_in_png(file)
     return promised - there
 
@@ -99,6 +100,13 @@ def _say_missing(rows: int, height: int) -> list:
     "Words about missing rows; raises `Refusal` where they are more than half"
     if rows > height/2: raise Refusal(f"is truncated: {rows} of {height} rows are missing")
     return [f"{rows} of {height} rows are missing"] if rows > 0 else []
+def _say_damaged(lines: list, height: int) -> list:
+    "Words about what libtiff complained of, though it gave a picture"
+    found = [re.match(r"Fax\w+: .* at (line \d+ of \w+ \d+)", line) for line in lines]
+    rows = {match[1] for match in found if match}
+    if rows: return [f"{len(rows)} of {height} rows are damaged"]
+    errors = [line for line in lines if re.match(r"\w*(TIFF|Decode|LZW|ZIP|JPEG)\w*: ", line)]
+    return ["part of it is damaged and may look wrong"] if errors else []
 
 # %% ../nbs/61_photo_files.ipynb #6d515474
 def _with_end_mark(file) -> Image.Image:
@@ -111,15 +119,16 @@ def _with_end_mark(file) -> Image.Image:
     return im
 
 def _load(im: Image.Image, file) -> tuple:
-    "(the picture with its pixels, words about what is missing); raises what the decoder raises"
+    "(the picture with its pixels, words about it); raises what the decoder raises"
     start = file.tell()
     if im.format == "PPM" and im.tile[0].codec_name == "ppm": return read_odd_ppm(im, file), []
     try:
-        with silenced(im.format == "TIFF"): im.load()
+        with silenced(im.format == "TIFF") as lines: im.load()
     except OSError as error:
         if not im.info.get("progressive") or "truncated" not in str(error): raise
         return _with_end_mark(file), ["its end mark is missing, and fine detail may be, too"]
-    return im, _say_missing(_missing_rows(im, file, start), im.height)
+    said = _say_missing(_missing_rows(im, file, start), im.height)
+    return im, said or _say_damaged(lines, im.height)
 
 # %% ../nbs/61_photo_files.ipynb #6f6b67a1
 def _turned(photo: Photo, note: int) -> Photo:
@@ -128,8 +137,9 @@ def _turned(photo: Photo, note: int) -> Photo:
     if turn is None: return photo
     dpi = photo.notes.dpi
     if dpi and note in _QUARTERS: dpi = dpi[::-1]
-    return replace(photo, image=photo.image.transpose(turn), notes=replace(photo.notes, dpi=dpi),
-                   alpha=photo.alpha and photo.alpha.transpose(turn))
+    notes = replace(photo.notes, dpi=dpi)
+    alpha = photo.alpha and photo.alpha.transpose(turn)
+    return replace(photo, image=photo.image.transpose(turn), alpha=alpha, notes=notes)
 
 def _plain(im: Image.Image) -> Image.Image:
     "A picture without the tables and notes of the file that it comes from"
@@ -199,7 +209,7 @@ def save_photo(
     image = _plain(_with_alpha(photo, form))
     try:
         with atomic_path(path) as draft:
-            draft.touch(mode=photo.rights | 0o600)  # never open to more people than the original
+            draft.touch(mode=photo.rights | 0o600)  # for no more people than the original
             image.save(draft, form, **options)
     except (OSError, ValueError) as e:
         raise PhotoError(path, f"cannot be written ({e})") from e
@@ -239,8 +249,8 @@ def as_photo(
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
 
 # %% ../nbs/61_photo_files.ipynb #c052fc80
-_NOT_MEANT = {"@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "$recycle.bin",
-              "system volume information", "lost+found", "__macosx"}
+_NOT_MEANT = {"@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot",
+              "$recycle.bin", "system volume information", "lost+found", "__macosx"}
 
 def _not_seen(here: str, folders: list, seen: set) -> list:
     "The `folders` that somebody means and that are not in `seen`, which gets them; links last"

@@ -192,6 +192,28 @@ def test_png_that_tells_its_curve(tmp_path, kind, chunks, exponent):
         assert gap(read(tmp_path, png_with(numbers, *chunks), "a.png"), want) <= 1.01, shape
 
 
+@pytest.mark.parametrize("code, exponent", [(8, 1), (13, None), (1, None)])
+def test_avif_that_tells_its_curve(tmp_path, code, exponent):
+    Image.fromarray(np.repeat(RAMP, 4, 0)).save(tmp_path/"a.avif", quality=100)
+    data = (tmp_path/"a.avif").read_bytes()
+    place = data.index(b"colrnclx") + 10
+    photo = read(tmp_path, data[:place] + struct.pack(">H", code) + data[place + 2:], "b.avif")
+    want = srgb_bytes((RAMP/255)**exponent) if exponent else RAMP
+    assert np.abs(np.asarray(photo.image.convert("L"), float) - np.repeat(want, 4, 0))[:, 32:].max() <= 3
+
+
+def test_profile_of_a_jp2(tmp_path):
+    Image.fromarray(RAMP).save(tmp_path/"a.jp2", irreversible=False)
+    data = (tmp_path/"a.jp2").read_bytes()
+    icc = _described_icc("L", _curve(1.8), _SRGB)
+    at = data.index(b"colr") - 4
+    box = struct.pack(">I4s3B", 11 + len(icc), b"colr", 2, 0, 0) + icc
+    head = data.index(b"jp2h") - 4
+    (length,) = struct.unpack_from(">I", data, head)
+    new = data[:head] + struct.pack(">I", length + len(box) - 15) + data[head + 4:at] + box + data[at + 15:]
+    assert gap(read(tmp_path, new, "b.jp2"), srgb_bytes((RAMP/255)**1.8)) <= 1
+
+
 def test_wide_primaries(tmp_path):
     "Pure sRGB red, told in the primaries of BT.2020, is pure red again"
     to_xyz = lambda c: np.array([[x/y, 1, (1 - x - y)/y] for x, y in np.reshape(c, (4, 2))])
@@ -355,6 +377,7 @@ def test_a_tiff_can_be_saved_again(tmp_path, compression, suffix):
     Image.fromarray(colours).save(tmp_path/"a.tif", compression=compression, exif=odd)
     photo = read_photo(tmp_path/"a.tif")
     assert type(photo.image) is Image.Image and photo.image.info == {}
+    assert photo.words == ("its private notes 65000 are left out",)
     back = read_photo(save_photo(photo, tmp_path/f"b.{suffix}"))
     assert back.image.size == (30, 20)
     if suffix in ("tif", "png", "bmp"): assert gap(back, colours) == 0
@@ -409,6 +432,17 @@ def test_libtiff_is_silent(tmp_path, compression, capfd):
     for i in range(len(data)//3, 2*len(data)//3): data[i] = (7*i) % 256
     try: read(tmp_path, bytes(data))
     except PhotoError as error: assert "is damaged" in str(error) or "is truncated" in str(error)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_bad_fax_codes_are_said(tmp_path, capfd):
+    Image.effect_noise((200, 100), 90).convert("1").save(tmp_path/"a.tif", compression="group4")
+    assert read_photo(tmp_path/"a.tif").words == ()
+    data = bytearray((tmp_path/"a.tif").read_bytes())
+    with Image.open(tmp_path/"a.tif") as im: start, length = im.tag_v2[273][0], im.tag_v2[279][0]
+    data[start + length//2:start + length//2 + 30] = b"U"*30
+    (word,) = read(tmp_path, bytes(data)).words
+    assert word.endswith("of 100 rows are damaged") and 0 < int(word.split()[0]) <= 50
     assert capfd.readouterr() == ("", "")
 
 
