@@ -120,12 +120,18 @@ def _memory(im: Image.Image) -> float:
     copies = (4 if gray else 9) if im.mode != "RGB" else 4  # with transparency, or deep gray
     return im.width*im.height*(stored + decoder + copies)/1e9
 
+def _memory_limit() -> float:
+    "GB that reading a photo may take; raises `Refusal` where the environment has no number"
+    given = os.environ.get("COLORIZE_MAX_GB", MAX_MEMORY)
+    try: return float(given)
+    except ValueError: raise Refusal(f"not read: COLORIZE_MAX_GB is no number: {given}") from None
+
 def _check_size(im: Image.Image) -> None:
     "Raise `Refusal` for more pixels, or more memory, than a photo may take"
     if im.width*im.height > MAX_PIXELS:
         most = MAX_PIXELS//10**6
         raise Refusal(f"is {im.width}x{im.height}, more than {most} million pixels")
-    limit = float(os.environ.get("COLORIZE_MAX_GB", MAX_MEMORY))
+    limit = _memory_limit()
     need = _memory(im)
     if need > limit:
         raise Refusal(f"is {im.width}x{im.height} and needs about {need:.2g} GB of memory, "

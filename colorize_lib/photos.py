@@ -18,7 +18,7 @@ from .photo_colours import screen_colours
 from .photo_headers import (check_file, open_photo, PHOTO_SUFFIXES, PhotoError,
                                         plain_reason, png_chunks, read_odd_ppm, Refusal,
                                         silenced, without_guard)
-from .photo_notes import coloured, note_options, Notes, read_exif, read_notes
+from .photo_notes import note_options, Notes, read_exif, read_notes
 
 # %% ../nbs/61_photo_files.ipynb #e4873edf
 @dataclass(frozen=True)

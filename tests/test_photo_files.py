@@ -1,5 +1,6 @@
 "Photo files: what their numbers mean, what travels into a result, and what is refused, each right value computed here."
 import os, struct, subprocess, sys, zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from io import BytesIO
 
@@ -11,7 +12,7 @@ from PIL import ExifTags, Image, ImageCms
 from colorize_lib.photo_colours import _curve, _described_icc, _make_icc, _SRGB, _SRGB_CURVE
 from colorize_lib.photo_notes import coloured
 from colorize_lib.photo_xmp import COMPOSITE, NOTE
-from colorize_lib.photos import not_kept, Photo, PhotoError, read_photo, save_photo
+from colorize_lib.photos import find_photos, not_kept, Photo, PhotoError, read_photo, save_photo
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (6, 1))
 FORMATS = ["jpg", "png", "tif", "webp", "avif"]
@@ -576,3 +577,40 @@ def test_reading_needs_no_other_reader(tmp_path):
     run = subprocess.run([sys.executable, "-W", "always", "-c", code], cwd=tmp_path, capture_output=True, text=True,
                          env={**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path)})
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_many_at_once(tmp_path, capfd):
+    "Threads share Pillow's limit and the screen: both are as before when all have read"
+    guard = Image.MAX_IMAGE_PIXELS
+    names = []
+    for i in range(24):
+        names.append(tmp_path/f"{i}.{'tif' if i % 2 else 'jpg'}")
+        Image.new("L", (60, 40), 10*i).save(names[-1], **dict(compression="tiff_lzw") if i % 2 else {})
+    with ThreadPoolExecutor(6) as pool: photos = list(pool.map(read_photo, names*3))
+    assert all(abs(photo.image.getpixel((9, 9)) - 10*(i % 24)) <= 1 for i, photo in enumerate(photos))
+    os.write(2, b"still here")
+    assert capfd.readouterr().err == "still here" and Image.MAX_IMAGE_PIXELS == guard
+
+
+# ---- which files are photos ----
+
+def test_folders_of_other_programs(tmp_path):
+    for name in ("a.jpg", "Scans.tif/b.jpe", "@eaDir/a.jpg", "#recycle/c.png", "sub/@eaDir/d.jpg", "phone.heic", "raw.DNG", "e.jxl", "f.mpo"):
+        (tmp_path/name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path/name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in find_photos(tmp_path)]
+    assert found == ["Scans.tif/b.jpe", "a.jpg", "e.jxl", "f.mpo", "phone.heic", "raw.DNG"]
+
+
+def test_raw_data_of_a_camera(tmp_path):
+    "A DNG holds a preview that could be taken for the photo"
+    tags = Image.Exif()
+    tags[50706] = b"\1\4\0\0"
+    Image.new("L", (8, 8)).save(tmp_path/"a.dng", "TIFF", exif=tags)
+    with pytest.raises(PhotoError, match="is DNG, raw data of a camera, which is not read"): read_photo(tmp_path/"a.dng")
+
+
+@pytest.mark.parametrize("suffix, form", [(".jpe", "JPEG"), (".mpo", "MPO")])
+def test_rare_names(tmp_path, suffix, form):
+    Image.fromarray(RAMP).convert("RGB").save(tmp_path/f"a{suffix}", form, quality=95)
+    assert read_photo(tmp_path/f"a{suffix}").image.size == (256, 6)
