@@ -249,15 +249,12 @@ def as_photo(
     return image.convert("L" if image.mode in ("1", "LA", "La") else "RGB")
 
 # %% ../nbs/61_photo_files.ipynb #c052fc80
-_NOT_MEANT = {"@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot",
-              "$recycle.bin", "system volume information", "lost+found", "__macosx"}
-
 def _not_seen(here: str, folders: list, seen: set) -> list:
-    "The `folders` that somebody means and that are not in `seen`, which gets them; links last"
+    "The `folders` that are neither hidden nor in `seen`, which gets them; links come last"
     new = []
     for name in sorted(folders, key=lambda f: (os.path.islink(os.path.join(here, f)), f)):
         real = os.path.realpath(os.path.join(here, name))
-        if name.startswith(".") or name.lower() in _NOT_MEANT or real in seen: continue
+        if name.startswith(".") or real in seen: continue
         seen.add(real)
         new.append(name)
     return new
@@ -272,7 +269,7 @@ def find_photos(
     seen = {os.path.realpath(folder)}
     def unreadable(error): found.append(Path(error.filename))
     for here, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
-        paths = [Path(here, name) for name in files if not name.startswith(".")]
+        paths = [Path(here, name) for name in folders + files if not name.startswith(".")]
         found += [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES]
         folders[:] = _not_seen(here, folders, seen)  # os.walk goes on with what its list holds
     return sorted(set(found))

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, ImageCms
 from colorize_lib.photo_colours import _curve, _described_icc, _make_icc, _SRGB, _SRGB_CURVE
 from colorize_lib.photo_notes import coloured
 from colorize_lib.photo_xmp import COMPOSITE, NOTE
-from colorize_lib.photos import find_photos, not_kept, Photo, PhotoError, read_photo, save_photo
+from colorize_lib.photos import not_kept, Photo, PhotoError, read_photo, save_photo
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (6, 1))
 FORMATS = ["jpg", "png", "tif", "webp", "avif"]
@@ -593,14 +593,6 @@ def test_many_at_once(tmp_path, capfd):
 
 
 # ---- which files are photos ----
-
-def test_folders_of_other_programs(tmp_path):
-    for name in ("a.jpg", "Scans.tif/b.jpe", "@eaDir/a.jpg", "#recycle/c.png", "sub/@eaDir/d.jpg", "phone.heic", "raw.DNG", "e.jxl", "f.mpo"):
-        (tmp_path/name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path/name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_photos(tmp_path)]
-    assert found == ["Scans.tif/b.jpe", "a.jpg", "e.jxl", "f.mpo", "phone.heic", "raw.DNG"]
-
 
 def test_raw_data_of_a_camera(tmp_path):
     "A DNG holds a preview that could be taken for the photo"
