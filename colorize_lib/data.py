@@ -15,7 +15,8 @@ import numpy as np
 
 from . import __version__
 from .core import draft_folder
-from .photos import find_photos, PhotoError, sample_photos
+from .folders import find_photos
+from .photos import PhotoError, sample_photos
 
 # %% ../nbs/32_dataset.ipynb #009e4821
 def cache_folder() -> Path:

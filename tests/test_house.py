@@ -125,6 +125,7 @@ def test_links_to_notebooks_lead_to_notebooks():
 LAYERS = [layer.split() for layer in (
     "core",
     "color photos",
+    "folders",
     "console data cache recipes losses unet lpips intervals survey chapters",
     "batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
