@@ -14,7 +14,7 @@ from .photos import PHOTO_SUFFIXES, PhotoError
 # %% ../nbs/61b_folders.ipynb #61b012
 LITTER = frozenset((
     "@eadir", "@recycle", "@recently-snapshot", "@sharesnap", "@sharebin", "@tmp",
-    "@__thumb", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "recycler", "recycled",
+    "@__thumb", "#recycle", "#snapshot", "__macosx", "$recycle.bin", "recycler",
     "system volume information", "lost+found", "network trash folder", "temporary items"))
 
 def is_litter(
