@@ -127,7 +127,7 @@ LAYERS = [layer.split() for layer in (
     "color photos",
     "folders",
     "console data cache recipes losses unet lpips intervals survey chapters",
-    "batches patchgan compact colour_terms bins classical transfer survey_models ledger",
+    "sidecar batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
     "metrics inference training stopping adversarial",
     "survey_page survey_answers survey_report report_page",
