@@ -7,24 +7,26 @@ __all__ = ['app', 'Job', 'pairs', 'conflict', 'foreign', 'plan', 'colorize_file'
            'work', 'Interrupted', 'colorize', 'main']
 
 # %% ../nbs/62b_command_line.ipynb #fea118af
-import os
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Annotated, Optional
+try:
+    import os
+    from dataclasses import dataclass, replace
+    from functools import partial
+    from pathlib import Path
+    from typing import Annotated, Optional
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-import typer
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    import typer
 
-from .console import check_device, check_model, Command, HELP, is_own_output
-from .console import marked_exif, reason, run_command, say, shipped, start
-from .console import version_option
-from .core import remove_drafts
-from .folders import default_target, is_folder_target, list_photos, UsageError
-from .folders import why_not_read, WRITABLE
-from .photos import PhotoError, read_photo, save_photo
-from .sidecar import file_facts, is_ours, read_sidecar, sidecar_path, write_sidecar
+    from colorize_lib.console import check_device, check_model, Command, HELP, is_own_output
+    from colorize_lib.console import marked_exif, reason, run_command, say, shipped, start
+    from colorize_lib.console import version_option
+    from colorize_lib.core import remove_drafts
+    from colorize_lib.folders import default_target, is_folder_target, list_photos, UsageError
+    from colorize_lib.folders import why_not_read, WRITABLE
+    from colorize_lib.photos import PhotoError, read_photo, save_photo
+    from colorize_lib.sidecar import file_facts, is_ours, read_sidecar, sidecar_path, write_sidecar
+except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
 
 # %% ../nbs/62b_command_line.ipynb #ad58d2fc
 @dataclass

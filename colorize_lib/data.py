@@ -142,7 +142,8 @@ def split_files(
     groups = {}
     for f, key in content_keys(files).items(): groups.setdefault(key, []).append(f)
     if len(groups) < 2:
-        raise ValueError(f"a split needs two different photos, and there are {len(groups)}")
+        there = "is only one" if groups else "are none"
+        raise ValueError(f"a split needs two different photos, and there {there}")
     groups = sorted(groups.values())
     wanted = max(1, round(valid_pct*len(files)))
     valid = []
