@@ -25,7 +25,7 @@ def is_litter(
     return name.startswith(".") or name.lower() in LITTER or name.lower().endswith(".lrdata")
 
 # %% ../nbs/61b_folders.ipynb #61b022
-READABLE = PHOTO_SUFFIXES | set(".jpe .jif .mpo .dib .pbm .j2k .jpf .jpx".split())
+READABLE = PHOTO_SUFFIXES | set(".jpe .jif .mpo .pbm .j2k .jpf .jpx".split())
 
 # %% ../nbs/61b_folders.ipynb #61b024
 _FIRST = "save it as JPEG or PNG first"
