@@ -20,7 +20,7 @@ import typer
 
 from . import __version__, core
 from .folders import find_photos, MARK, READABLE
-from .photos import PhotoError
+from .photos import _open_header, PhotoError
 
 # %% ../nbs/62a_console.ipynb #6dbf51f1
 def readable(text) -> str:
@@ -79,7 +79,7 @@ def has_note(path: Path) -> bool:
     "Does the file carry our note? (Only the header is read.)"
     if not os.path.isfile(path): return False  # opening a pipe would wait for ever
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as im:
+        with warnings.catch_warnings(action="ignore"), _open_header(path) as im:
             return im.getexif().get(SOFTWARE) == NOTE
     except Exception: return False  # whatever it is, it is not ours
 
