@@ -34,8 +34,12 @@ def say(
     console: Console,  # where to print
     text,              # anything with a `str`
 ):
-    "One line of plain text: no markup, no wrapping"
-    console.print(readable(text), markup=False, highlight=False, emoji=False, soft_wrap=True)
+    "One line of plain text: no markup, no wrapping; silence where nobody reads any more"
+    plain = dict(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    try: console.print(readable(text), **plain)
+    except (OSError, SystemExit):  # Rich leaves the program when a pipe is broken
+        console.quiet = True
+        if console.stderr: sys.stderr = None  # else Python tries again at its end
 
 # %% ../nbs/62a_console.ipynb #13b002
 def counted(
@@ -149,8 +153,7 @@ def _stop_code(stop: KeyboardInterrupt, told) -> int:
     console = Console(stderr=True, force_jupyter=False)
     number = getattr(stop, "number", signal.SIGINT)
     by = "" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}; "
-    try: say(console, f"{by}{told}")
-    except OSError: sys.stderr = None  # the terminal is gone, and so is whoever could read it
+    say(console, f"{by}{told}")
     return 128 + number
 
 def run_command(

@@ -424,6 +424,24 @@ def test_signals_leave_no_draft(tmp_path, weights, name):
     assert last.returncode == 0 and len(outputs(folder)) == 20
 
 
+@pytest.mark.parametrize("ignored, code", [(True, 0), (False, 129)])
+def test_nobody_reads_any_more(tmp_path, weights, ignored, code):
+    "The terminal is closed: the end is the same, and `nohup` goes on to the end"
+    folder = tmp_path/"in"
+    make_batch(folder, 6, 800)
+    reader, writer = os.pipe()
+    prepare = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    run = subprocess.Popen([*COMMAND, str(folder), "--model", weights], env=environment(), stdout=writer, stderr=writer, preexec_fn=prepare)
+    os.close(writer)
+    until = time.time() + 60
+    while not outputs(folder) and run.poll() is None and time.time() < until: time.sleep(.002)
+    os.close(reader)
+    run.send_signal(signal.SIGHUP)
+    assert run.wait(60) == code
+    assert drafts(folder) == []
+    if ignored: assert len(outputs(folder)) == 6
+
+
 @pytest.mark.parametrize("all_done", [True, False])
 def test_drafts_of_the_dead_are_removed(tmp_path, weights, all_done):
     gray_photo(40, 30).save(tmp_path/"a.jpg")
