@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['PROFILES', 'Profile', 'get_profile', 'seed_everything', 'pick_device', 'native_bfloat16', 'project_dir', 'output_dir',
-           'atomic_path', 'draft_folder', 'progress', 'looks_like', 'save_figure', 'run_manifest', 'stored_results',
-           'data_file']
+           'remove_drafts', 'atomic_path', 'draft_folder', 'progress', 'looks_like', 'save_figure', 'run_manifest',
+           'stored_results', 'data_file']
 
 # %% ../nbs/31_tools.ipynb #7db8af7f
-import configparser, importlib.util, json, os, platform, random, secrets, subprocess
-import sys, time
-from contextlib import contextmanager
+import configparser, importlib.util, json, os, platform, random, re, secrets, shutil
+import subprocess, sys, time, zlib
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -100,6 +100,51 @@ def output_dir(
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
+# %% ../nbs/31_tools.ipynb #13d002
+_DRAFT = re.compile(r"\.draft-([0-9a-f]{8})-(\d+)-")  # the machine and the process
+
+def _draft_prefix(pid: int | None = None) -> str:
+    "How the drafts of a process on this machine begin; None: of this process"
+    return f".draft-{zlib.crc32(platform.node().encode()):08x}-{pid or os.getpid()}-"
+
+def _is_running(pid: int) -> bool:
+    "Is there a process of that number on this machine?"
+    if os.name == "nt": return True  # asking would end it there
+    try: os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError): return False
+    except PermissionError: return True  # somebody else's
+    return True
+
+def _is_left_behind(draft: Path) -> bool:
+    "Is it a draft whose process has ended, or that lay untouched for a day?"
+    found = _DRAFT.match(draft.name)
+    if not found: return False
+    pid = int(found[2])
+    here = draft.name.startswith(_draft_prefix(pid))
+    if here and not _is_running(pid): return True
+    return time.time() - draft.stat().st_mtime > 24*60*60
+
+# %% ../nbs/31_tools.ipynb #13d003
+def remove_drafts(
+    folder: str | Path,  # not the folders in it
+) -> None:
+    "Remove what killed processes left in a folder; what cannot be removed stays"
+    with suppress(OSError):
+        for draft in list(Path(folder).glob(".draft-*")):
+            with suppress(OSError):  # another process may be faster
+                if not _is_left_behind(draft): continue
+                if draft.is_dir(): shutil.rmtree(draft)
+                else: draft.unlink()
+
+_tidied = set()  # the folders that were looked at, by their absolute paths
+
+def _tidy(folder: Path) -> None:
+    "`remove_drafts`, once for each folder in the life of a process"
+    place = os.path.abspath(folder)
+    if place in _tidied: return
+    _tidied.add(place)
+    remove_drafts(folder)
+
 # %% ../nbs/31_tools.ipynb #d8e1f556
 @contextmanager
 def atomic_path(
@@ -108,8 +153,8 @@ def atomic_path(
     "A draft beside `path` with the same suffix: renamed to `path` on success, else removed"
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # hidden, so that no search for photos finds it
-    draft = path.parent/f".{secrets.token_hex(8)}{path.suffix}"
+    _tidy(path.parent)
+    draft = path.parent/f"{_draft_prefix()}{secrets.token_hex(4)}{path.suffix}"
     try:
         yield draft
         os.replace(draft, path)
@@ -122,7 +167,8 @@ def draft_folder(
 ):
     "A path for a new folder beside `folder`: renamed to it on success, removed on failure"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".draft-") as draft:
+    _tidy(folder.parent)
+    with TemporaryDirectory(dir=folder.parent, prefix=_draft_prefix()) as draft:
         yield Path(draft)/"new"
         try: os.replace(Path(draft)/"new", folder)
         except OSError:

@@ -15,7 +15,8 @@ import numpy as np
 
 from . import __version__
 from .core import draft_folder
-from .photos import find_photos, PhotoError, sample_photos
+from .folders import find_photos
+from .photos import PhotoError, sample_photos
 
 # %% ../nbs/32_dataset.ipynb #009e4821
 def cache_folder() -> Path:
@@ -141,7 +142,8 @@ def split_files(
     groups = {}
     for f, key in content_keys(files).items(): groups.setdefault(key, []).append(f)
     if len(groups) < 2:
-        raise ValueError(f"a split needs two different photos, and there are {len(groups)}")
+        there = "is only one" if groups else "are none"
+        raise ValueError(f"a split needs two different photos, and there {there}")
     groups = sorted(groups.values())
     wanted = max(1, round(valid_pct*len(files)))
     valid = []

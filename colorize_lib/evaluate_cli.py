@@ -6,20 +6,23 @@
 __all__ = ['app', 'print_table', 'as_json', 'check_target', 'work', 'evaluate', 'main']
 
 # %% ../nbs/64_evaluation_command.ipynb #9b005
-import json, sys, time
-from pathlib import Path
-from typing import Annotated, Optional
+try:
+    import json, sys, time
+    from pathlib import Path
+    from typing import Annotated, Optional
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-import typer
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    import typer
 
-from . import core
-from colorize_lib.console import (
-    photos_of, readable, run_command, say, start, version_option,
-)
-from .photos import PHOTO_SUFFIXES
+    from colorize_lib import core
+    from colorize_lib.console import (
+        check_model, Command, counted, HELP, photos_of, readable, run_command, say, shipped,
+        start, version_option,
+    )
+    from colorize_lib.photos import PHOTO_SUFFIXES
+except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
 
 # %% ../nbs/64_evaluation_command.ipynb #9b016
 def print_table(
@@ -92,7 +95,7 @@ def _say_counts(console: Console, facts: dict):
     "The last line of a run"
     skipped = len(facts["skipped"])
     seconds = f"{facts['seconds']:.0f} s"
-    say(console, f"{facts['photos']} photos measured, {skipped} skipped, {seconds}")
+    say(console, f"{counted(facts['photos'], 'photo')} measured, {skipped} skipped, {seconds}")
 
 # %% ../nbs/64_evaluation_command.ipynb #9b022
 def work(
@@ -107,6 +110,7 @@ def work(
 ) -> int:                  # exit code
     "Read, measure, print, write; raises `ValueError` for what cannot be meant"
     for path in (json_file, html_file): check_target(path)
+    for model in models or []: check_model(model)
     started = time.time()
     named = photos_of(folder, limit)
     device = core.pick_device(device)
@@ -127,12 +131,13 @@ def work(
 # %% ../nbs/64_evaluation_command.ipynb #9b023
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-@app.command()
+@app.command(cls=Command, context_settings=HELP)
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", show_default=False,
         help="Folder of colour photos (with all folders in it).")],
     model: Annotated[Optional[list[str]], typer.Option(show_default=False,
-        help="Weights: a shipped name or a .safetensors file; again for more. "
+        help=f"Weights: a shipped name ({', '.join(shipped())}) or a .safetensors file; again "
+             "for more. "
              "Default: all that ship.")] = None,
     json_file: Annotated[Optional[Path], typer.Option("--json", show_default=False,
         help="Write all values to this file.")] = None,

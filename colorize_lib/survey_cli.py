@@ -6,18 +6,22 @@
 __all__ = ['app', 'about', 'main', 'build', 'analyse']
 
 # %% ../nbs/68_survey_command.ipynb #68c005
-from pathlib import Path
-from typing import Annotated, Optional
+try:
+    from pathlib import Path
+    from typing import Annotated, Optional
 
-from rich.console import Console
-import typer
+    from rich.console import Console
+    import typer
 
-from .console import run_command, say, start, version_option
-from .survey_answers import read_answers
-from .survey_page import build_survey, named_photos, read_key
+    from colorize_lib.console import Command, counted, HELP, run_command, say, shipped, start
+    from colorize_lib.console import version_option
+    from colorize_lib.survey_answers import read_answers
+    from colorize_lib.survey_page import build_survey, named_photos, read_key
+except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
 
 # %% ../nbs/68_survey_command.ipynb #10t125
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True,
+                  context_settings=HELP)
 
 @app.callback()
 def about(version: version_option = False):
@@ -44,22 +48,24 @@ def _build(console: Console, photos: list, sources: tuple, folder: Path, limit: 
     key, problems = build_survey(named_photos(photos, limit), names, folder, **options)
     for problem in problems: say(console, problem)
     n = len(key["groups"])
-    pairs = f", {n} pairs" if key["pairs"] else ""
-    say(console, f"{n} photos, each as {', '.join(names)}: {len(key['pictures'])} pictures "
-                 f"to grade{pairs}; {len(problems)} photos left out")
+    pairs = f", {counted(n, 'pair')}" if key["pairs"] else ""
+    pictures = counted(len(key["pictures"]), "picture")
+    say(console, f"{counted(n, 'photo')}, each as {', '.join(names)}: {pictures} to grade{pairs}; "
+                 f"{counted(len(problems), 'photo')} left out")
     say(console, f"{folder/'survey.html'}: give this to people")
     say(console, f"{folder/'key.json'}: keep this to yourself")
     return 0
 
 # %% ../nbs/68_survey_command.ipynb #10t127
-@app.command()
+@app.command(cls=Command)
 def build(
     photos: Annotated[list[Path], typer.Argument(show_default=False,
         help="Colour photos, and folders of them (with all folders in them).")],
     folder: Annotated[Path, typer.Option("-o", "--output", show_default=False,
         help="Folder for survey.html and key.json.")],
     models: Annotated[Optional[str], typer.Option(show_default=False,
-        help="Weights to judge, with commas: shipped names or .safetensors files. "
+        help=f"Weights to judge, with commas: shipped names ({', '.join(shipped())}) or "
+             ".safetensors files. "
              "Default: the default weights.")] = None,
     controls: Annotated[str, typer.Option(
         help="Hidden controls, with commas: real, gray, or weights.")] = "real,vivid",
@@ -94,10 +100,11 @@ def _analyse(console: Console, answers: list, key_file: Path, folder: Path,
         return 1
     from colorize_lib.report_page import write_report  # here: pandas and scipy take seconds
     report = write_report(people, key, refused, folder, seed)
-    say(console, f"{report}: {len(people)} people counted, {len(refused)} files refused")
+    say(console, f"{report}: {counted(len(people), 'person', 'people')} counted, "
+                 f"{counted(len(refused), 'file')} refused")
     return 1 if refused else 0
 
-@app.command()
+@app.command(cls=Command)
 def analyse(
     answers: Annotated[list[Path], typer.Argument(show_default=False,
         help="Files of answers, and folders of them.")],

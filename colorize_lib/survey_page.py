@@ -96,7 +96,8 @@ def _check_photos(photos: dict) -> list:  # the sources
     "Raise `ValueError` unless these photos make a survey"
     sources = list(next(iter(photos.values()), {}))
     if len(photos) < 2:
-        raise ValueError(f"a survey needs at least 2 photos, not {len(photos)}: "
+        there = "only one" if photos else "none"
+        raise ValueError(f"a survey needs two photos or more, and {there} can be used here: "
                          "versions of one photo must not be neighbours")
     if len(sources) < 2 or any(list(v) != sources for v in photos.values()):
         raise ValueError("every photo needs the same sources, two or more")

@@ -1,15 +1,15 @@
 "What only the command line itself can show: odd files, crashes, overwriting, exit codes, start-up."
-import json, os, signal, struct, subprocess, sys, textwrap, time, zlib
+import hashlib, json, os, signal, struct, subprocess, sys, textwrap, time, zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import features, Image, ImageOps
 from typer.testing import CliRunner
 
 import colorize_lib
-from colorize_lib import cli, color
-from colorize_lib.console import NOTE
+from colorize_lib import cli, color, core
+from colorize_lib.console import has_note, NOTE
 from colorize_lib.photos import read_photo
 
 COMMAND = [sys.executable, "-c", "from colorize_lib.cli import main; main()"]
@@ -167,6 +167,71 @@ def test_hostile_folder(tmp_path, weights):
     assert f"0 colorized, {len(good)} skipped, {len(bad)} failed" in again.stderr
 
 
+def fill_with_odd(folder):
+    "What people's folders hold; returns the names of the results, and what is said of the others: name -> a word"
+    photo = gray_photo(48, 32)
+    def keep(name, **options):
+        (folder/name).parent.mkdir(parents=True, exist_ok=True)
+        photo.save(folder/name, **options)
+    same = ["g.jpg", "g.png", "g.jpeg", "UPPER.PNG", "two.dots.in.name.jpg", "Großmutter ä.jpg", "[red].webp", "-dash.tif", "b.bmp",
+            "Scans.tif/inside.jpg", "album.1931/a.jpg", "#1 garden.jpg", "@home/b.jpg", "a.jfif", "old/g.jpg"]
+    changed = {"g.gif": "png", "p.pgm": "png", "q.ppm": "png", "p.pbm": "png", "twins.mpo": "jpg", "W.JPE": "jpg", "w.jif": "jpg"}
+    if features.check("jpg_2000"): changed["j.jp2"] = "png"
+    for name in same: keep(name)
+    for name in changed: keep(name, format={".jpe": "JPEG", ".jif": "JPEG"}.get(Path(name).suffix.lower()))
+    for name in ("@eaDir/g.jpg/SYNOPHOTO_THUMB_XL.jpg", "#recycle/old.jpg", ".thumbnails/t.png", "__MACOSX/._g.jpg", "._g.jpg",
+                 ".hidden.jpg", "$RECYCLE.BIN/r.jpg", "Scans.tif/@eaDir/inside.jpg", "Catalog.lrdata/p.jpg", ".draft-letter.jpg"):
+        keep(name)
+    for name in ("Thumbs.db", ".DS_Store", "notes.txt", "song.mp3", "g.jpg.json"): (folder/name).write_bytes(b"something else")
+    unread = {"IMG_1.HEIC": "heic", "raw.dng": "raw", "new.jxl": "jpeg xl", "old/layers.psd": "editor"}
+    for name in unread: (folder/name).write_bytes(b"whatever it is")
+    (folder/"empty.jpg").touch()
+    (folder/"text.png").write_text("ask aunt Mai")
+    results = [Path(name).with_name(f"{Path(name).stem}_color{Path(name).suffix}").as_posix() for name in same]
+    return sorted(results + [f"{name}_color.{suffix}" for name, suffix in changed.items()]), {**unread, "empty.jpg": "empty", "text.png": "not a photo"}
+
+
+def files_in(folder): return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+def test_odd_folder(tmp_path, weights):
+    folder, out = tmp_path/"in", tmp_path/"out.1931"
+    results, others = fill_with_odd(folder)
+    before = files_in(folder)
+    assert len(before) >= 40
+    code, told = colorize(folder, "-o", f"{out}/", "--model", weights)
+    assert code == 1, told
+    *lines, tally = told.splitlines()
+    assert tally == f"{len(results)} colorized, 0 skipped, {len(others)} failed", told
+    assert len(lines) == len(others), lines
+    for name, word in others.items():
+        line, = [line for line in lines if f"{name}:" in line]
+        assert word in line.lower()
+        if Path(name).suffix not in (".jpg", ".png"): assert "not read" in line and " first" in line
+    assert files_in(out) == results
+    assert all(has_note(out/name) for name in results if not name.endswith(".bmp"))
+    assert files_in(folder) == before
+    code, told = colorize(folder, "-o", f"{out}/", "--model", weights)
+    assert code == 1 and f"0 colorized, {len(results)} skipped, {len(others)} failed" in told
+
+
+def test_odd_folder_beside_its_photos(tmp_path, weights):
+    results, others = fill_with_odd(tmp_path)
+    before = files_in(tmp_path)
+    for tally in (f"{len(results)} colorized, 0 skipped,", f"0 colorized, {len(results)} skipped,"):
+        code, told = colorize(tmp_path, "--model", weights)
+        assert code == 1 and f"{tally} {len(others)} failed" in told
+        assert files_in(tmp_path) == sorted(before + results)
+
+
+def test_a_photo_that_is_not_read_is_named_alone_too(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.heic").write_bytes(b"...")
+    for options in ((), ("-o", "a.png")):
+        code, told = colorize("a.heic", *options, "--model", weights)
+        assert code == 1 and "a.heic: not read: it is HEIC" in told and "0 colorized, 0 skipped, 1 failed" in told
+
+
 def make_batch(folder, n, size):
     folder.mkdir()
     for i in range(n): gray_photo(size, size, i).save(folder/f"{i:02}.jpg")
@@ -246,10 +311,13 @@ def test_overwrite_rules(tmp_path, weights, monkeypatch):
     code, told = run(".")
     assert code == 0 and "0 colorized, 1 skipped, 0 failed" in told
 
-    gray_photo(40, 30, 1).save("a.gif") # wants a_color.png too
+    gray_photo(40, 30, 1).save("a.gif") # its result is a PNG, and has another name than that of a.png
     code, told = run(".", "--force")
-    assert code == 1 and "a_color.png" in told and "1 colorized, 0 skipped, 1 failed" in told
+    assert code == 0 and "2 colorized, 0 skipped, 0 failed" in told
+    code, told = run(".")
+    assert code == 0 and "0 colorized, 2 skipped, 0 failed" in told
     Path("a.gif").unlink()
+    Path("a.gif_color.png").unlink()
 
     Path("b").mkdir()
     gray_photo(40, 30, 2).save("b/a.png")
@@ -327,6 +395,216 @@ def test_hints(tmp_path, weights, monkeypatch):
         code, told = run(*args, "--hints", "strokes.png")
         assert code == 2 and "strokes.png" in told and "Traceback" not in told, told
     assert Path("strokes.png").read_bytes() == strokes and not Path("a_color.png").exists()
+
+
+def drafts(folder): return [p for p in folder.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signals_leave_no_draft(tmp_path, weights, name):
+    folder, number = tmp_path/"in", getattr(signal, name)
+    make_batch(folder, 20, 800)
+    for moment in ("early", "first result", "draft", "draft", "draft"):
+        done = len(outputs(folder))
+        run = start_and_wait(folder, weights, done + (moment != "early"))
+        until = time.time() + 60
+        while moment == "draft" and not drafts(folder) and run.poll() is None and time.time() < until: time.sleep(.0005)
+        run.send_signal(number)
+        _, told = run.communicate(timeout=60)
+        if moment == "early":  # maybe before the work began, when there is nothing to clean up
+            assert run.returncode in (128 + number, -number)
+        else:
+            assert run.returncode == 128 + number, told
+            assert f"stopped by {name}; interrupted, nothing half-done is left: " in told
+        assert "Traceback" not in told
+        assert drafts(folder) == []
+        for f in outputs(folder):
+            with Image.open(f) as im: im.load()
+    last = shell(folder, "--model", weights, cwd=tmp_path)
+    assert last.returncode == 0 and len(outputs(folder)) == 20
+
+
+@pytest.mark.parametrize("ignored, code", [(True, 0), (False, 129)])
+def test_nobody_reads_any_more(tmp_path, weights, ignored, code):
+    "The terminal is closed: the end is the same, and `nohup` goes on to the end"
+    folder = tmp_path/"in"
+    make_batch(folder, 6, 800)
+    reader, writer = os.pipe()
+    prepare = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    run = subprocess.Popen([*COMMAND, str(folder), "--model", weights], env=environment(), stdout=writer, stderr=writer, preexec_fn=prepare)
+    os.close(writer)
+    until = time.time() + 60
+    while not outputs(folder) and run.poll() is None and time.time() < until: time.sleep(.002)
+    os.close(reader)
+    run.send_signal(signal.SIGHUP)
+    assert run.wait(60) == code
+    assert drafts(folder) == []
+    if ignored: assert len(outputs(folder)) == 6
+
+
+@pytest.mark.parametrize("all_done", [True, False])
+def test_drafts_of_the_dead_are_removed(tmp_path, weights, all_done):
+    gray_photo(40, 30).save(tmp_path/"a.jpg")
+    if all_done: colorize(tmp_path/"a.jpg", "--model", weights)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead = tmp_path/f"{core._draft_prefix(ended.pid)}1.jpg"
+    living = tmp_path/f"{core._draft_prefix(os.getpid())}1.jpg"
+    for draft in (dead, living): draft.write_bytes(b"half")
+    assert colorize(tmp_path, "--model", weights)[0] == 0
+    assert drafts(tmp_path) == [living]
+    assert (tmp_path/"a_color.jpg").exists()
+
+
+IMPORT_STOPS = """
+import sys
+class Stop:
+    def find_spec(self, name, *rest):
+        if name == {at!r}: raise KeyboardInterrupt
+sys.meta_path.insert(0, Stop())
+from colorize_lib.{module} import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module, at", [(m, at) for m in ("cli", "train_cli", "evaluate_cli", "survey_cli") for at in ("typer", "rich.console")]
+                         + [("cli", "PIL"), ("cli", "colorize_lib.sidecar")])
+def test_interrupted_while_python_still_reads(tmp_path, module, at):
+    run = subprocess.run([sys.executable, "-c", IMPORT_STOPS.format(module=module, at=at)], env=environment(), cwd=tmp_path,
+                         capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (130, "")
+
+
+def test_force_spares_what_is_not_ours(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gray_photo(40, 30).save("scan.jpg")
+    run = lambda *args: colorize(*args, "--model", weights)
+    def scan(): gray_photo(40, 30, 1).convert("RGB").save("scan_color.jpg")
+    def link():
+        gray_photo(40, 30, 1).save("mine.jpg")
+        Path("scan_color.jpg").symlink_to("mine.jpg")
+    def editor(): # somebody worked on our result, and the editor wrote its own name
+        assert run("scan.jpg")[0] == 0
+        Image.open("scan_color.jpg").save("scan_color.jpg", quality=80)
+    for make in (scan, link, editor, lambda: Path("scan_color.jpg").symlink_to("nowhere"), lambda: Path("scan_color.jpg").mkdir(),
+                 lambda: Path("scan_color.jpg").touch()):
+        make()
+        held = Path("scan_color.jpg").read_bytes() if Path("scan_color.jpg").is_file() else None
+        for args in (("scan.jpg",), (".",), ("scan.jpg", "-o", "scan_color.jpg")):
+            if args[-1] == "scan_color.jpg" and Path("scan_color.jpg").is_dir(): continue  # then it is the folder of the results
+            code, told = run(*args, "--force")
+            why = "its result would overwrite the photo" if make is link and args == (".",) else "scan_color.jpg is not a result of colorize: move"
+            assert code == 1 and why in told, told
+        code, told = run("scan.jpg")
+        assert code == 0 and "exists" in told
+        assert held is None or Path("scan_color.jpg").read_bytes() == held
+        if Path("scan_color.jpg").is_dir(): Path("scan_color.jpg").rmdir()
+        else: Path("scan_color.jpg").unlink()
+    gray_photo(40, 30).save("old.bmp")
+    assert run("old.bmp")[0] == 0 # has no room for a note
+    assert run("old.bmp", "--force")[0] == 1
+    Path("old_color.bmp").unlink()
+    for force in ((), ("--force",)): assert run("old.bmp", "--sidecar", *force)[0] == 0
+
+
+def test_sidecar(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gray_photo(40, 30).save("a.jpg")
+    def digest(name): return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+    run = lambda *args: colorize(*args, "--model", weights, "--device", "cpu", "--sidecar")
+    assert run("a.jpg", "-o", "out/")[0] == 0
+    assert files_in(tmp_path/"out") == ["a_color.jpg", "a_color.jpg.json"]
+    record = json.loads(Path("out/a_color.jpg.json").read_text(encoding="utf-8"))
+    assert record["input"] == dict(file="a.jpg", sha256=digest("a.jpg"))
+    assert record["result"] == dict(file="a_color.jpg", sha256=digest("out/a_color.jpg"))
+    assert record["weights"]["sha256"] == digest(weights) and record["version"] == colorize_lib.__version__
+    assert record["options"] == dict(model=weights, device="cpu", hints=None)
+    before = Path("out/a_color.jpg.json").read_bytes()
+    assert run("a.jpg", "-o", "out/", "--force")[0] == 0 # ours: it may be replaced, and says the same again
+    assert Path("out/a_color.jpg.json").read_bytes() == before
+    Path("out/a_color.jpg.json").write_text("my notes")
+    code, told = run("a.jpg", "-o", "out/", "--force")
+    assert code == 1 and "a_color.jpg.json is not a result of colorize" in told
+    assert Path("out/a_color.jpg.json").read_text() == "my notes"
+
+
+def application(module): return getattr(__import__(f"colorize_lib.{module}", fromlist=["x"]), "trainer" if module == "train_cli" else "app")
+
+
+EMPTY = [("cli", [""]), ("cli", ["a.png", ""]), ("cli", ["a.png", "-o", ""]), ("cli", ["a.png", "--output="]), ("cli", ["a.png", "--model", ""]),
+         ("cli", ["a.png", "--hints", ""]), ("cli", ["a.png", "--device", " "]), ("train_cli", ["--photos", ""]), ("train_cli", ["--out", ""]),
+         ("train_cli", ["--from", ""]), ("train_cli", ["--set", ""]), ("evaluate_cli", [""]), ("evaluate_cli", [".", "--json", ""]),
+         ("evaluate_cli", [".", "--model", ""]), ("survey_cli", ["build", "", "-o", "s"]), ("survey_cli", ["build", ".", "-o", ""]),
+         ("survey_cli", ["analyse", "", "--key", "k", "-o", "s"])]
+
+
+@pytest.mark.parametrize("module, args", EMPTY)
+def test_empty_texts_are_refused(tmp_path, monkeypatch, module, args):
+    "A variable of the shell that is not set must not mean the current folder"
+    monkeypatch.chdir(tmp_path)
+    gray_photo(40, 30).save("a.png")
+    answer = CliRunner().invoke(application(module), args)
+    assert answer.exit_code == 2 and "a variable of the shell not set?" in answer.stderr, answer.output
+    assert len(answer.stderr.splitlines()) == 1 and files_in(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli"])
+def test_help_and_version_everywhere(module):
+    ask = lambda *args: CliRunner().invoke(application(module), list(args), terminal_width=200)
+    assert ask("-h").stdout == ask("--help").stdout and ask("-h").exit_code == 0
+    assert ask("--version").stdout == f"colorize_lib {colorize_lib.__version__}\n"
+    command = ("build",) if module == "survey_cli" else ()
+    page = " ".join(ask(*command, "-h").stdout.split())
+    assert all(name in page for name in ("vivid", "l1", "bins", "gan")), page
+
+
+def test_help_explains_hints():
+    page = CliRunner().invoke(cli.app, ["-h"], terminal_width=200).stdout
+    assert "transparent" in page and "layer" in page
+
+
+def test_options_are_checked_before_files(tmp_path, weights, monkeypatch):
+    import torch
+    monkeypatch.chdir(tmp_path)
+    gray_photo(40, 30).save("a.png")
+    Path("not.safetensors").write_bytes(b"\0"*100)
+    assert colorize("a.png", "--model", weights)[0] == 0
+    for photo in ("a.png", "gone.png", "."): # done, missing, or a folder: the option is wrong all the same
+        for args, word in ((("--model", "vivd"), "vivd: neither a file nor one of the shipped"), (("--model", "not.safetensors"), "not a whole safetensors"),
+                           (("--model", "."), "neither a file"), (("--device", "toaster"), "not one of auto"),
+                           *([] if torch.cuda.is_available() else [(("--device", "cuda"), "not available here")])):
+            code, told = colorize(photo, *args)
+            assert code == 2 and word in told, (photo, args, told)
+    code, told = colorize("a.png", "--model", weights, "--hints", "gone.png")
+    assert code == 1 and "gone.png: no such file" in told
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names are always text there")
+def test_locale_that_is_not_utf8(tmp_path, weights):
+    gray_photo(40, 30).save(tmp_path/"Großmutter.jpg")
+    (tmp_path/"leer ü.jpg").touch()
+    plain = {**environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    def run(*args): return subprocess.run([*COMMAND, *args], cwd=tmp_path, env=plain, capture_output=True, text=True, timeout=60)
+    first = run(".", "-o", "Größe.1931/", "--sidecar", "--model", weights)
+    assert first.returncode == 1 and "1 colorized, 0 skipped, 1 failed" in first.stderr and "Traceback" not in first.stderr
+    assert files_in(tmp_path/"Größe.1931") == ["Großmutter_color.jpg", "Großmutter_color.jpg.json"]
+    assert json.loads((tmp_path/"Größe.1931/Großmutter_color.jpg.json").read_text(encoding="utf-8"))["input"]["file"] == "Großmutter.jpg"
+    assert run("-h").returncode == 0
+
+
+def test_folders_with_a_dot(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gray_photo(40, 30).save("a.png")
+    run = lambda *args: colorize(*args, "--model", weights)
+    code, told = run("a.png", "-o", "album.1931")
+    assert code == 2 and "write album.1931/" in told and not Path("album.1931").exists()
+    for output in ("album.1931/", "b.png/"):
+        assert run("a.png", "-o", output)[0] == 0 and Path(output, "a_color.png").is_file()
+    Path("file.1931").touch()
+    code, told = run("a.png", "-o", "file.1931/")
+    assert code == 2 and "file.1931 is one file" in told
+    code, told = run("/", "-o", "out")
+    assert code == 2 and "name a folder in it" in told
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from colorize_lib.photos import find_photos, PhotoError, read_photo
+from colorize_lib.folders import find_photos
+from colorize_lib.photos import PhotoError, read_photo
 
 @pytest.mark.parametrize("module", ["core", "photos", "console"])
 def test_import_is_light(module):

