@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['LITE0_STAGES', 'SamePadConv2d', 'InvertedResidual', 'Lite0Encoder', 'load_lite0', 'is_reachable', 'lite0_weights',
-           'conv_norm_relu', 'UpBlock', 'CompactUNet', 'TimmEncoder', 'compact_generator']
+           'conv_norm_relu', 'second_look', 'UpBlock', 'CompactUNet', 'refined_generator', 'TimmEncoder',
+           'compact_generator']
 
 # %% ../nbs/26b_compact.ipynb #26b005
 import importlib.util, socket
@@ -146,16 +147,25 @@ def conv_norm_relu(ni, no, k=3):
     conv = nn.Conv2d(ni, no, k, padding=k//2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(no), nn.ReLU(inplace=True))
 
+# %% ../nbs/26b_compact.ipynb #26b033
+def second_look(n):
+    "A convolution whose result is to be added; at first it is 0"
+    layers = nn.Sequential(nn.Conv2d(n, n, 3, padding=1, bias=False), nn.BatchNorm2d(n))
+    nn.init.zeros_(layers[1].weight)
+    return layers
+
 # %% ../nbs/26b_compact.ipynb #26b018
 class UpBlock(nn.Module):
-    "Enlarge to the skip's size by copying pixels, concatenate, one convolution"
-    def __init__(self, ni, n_skip, no):
+    "Enlarge to the skip's size by copying pixels, concatenate, one convolution or two"
+    def __init__(self, ni, n_skip, no, refine=False):
         super().__init__()
         self.conv = conv_norm_relu(ni + n_skip, no)
+        self.refine = second_look(no) if refine else None
 
     def forward(self, x, skip):
         x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
-        return self.conv(torch.cat([x, skip], 1))
+        x = self.conv(torch.cat([x, skip], 1))
+        return F.relu(x + self.refine(x)) if self.refine else x
 
 # %% ../nbs/26b_compact.ipynb #28b2a929
 class CompactUNet(nn.Module):
@@ -165,6 +175,7 @@ class CompactUNet(nn.Module):
         encoder: nn.Module | None = None,         # gives feature maps; None: Lite0
         widths: tuple = (256, 192, 128, 64, 32),  # decoder channels, deepest first
         n_out: int = 2,                           # output channels
+        refine: bool = False,                     # a second convolution at each size
     ):
         super().__init__()
         self.encoder = encoder or Lite0Encoder()
@@ -173,7 +184,7 @@ class CompactUNet(nn.Module):
         self.mid = conv_norm_relu(c[-1], widths[0], 1)
         self.ctx = nn.Linear(c[-1], widths[0])
         layers = zip(widths, c[-2::-1], widths[1:])
-        self.ups = nn.ModuleList([UpBlock(ni, n_skip, no) for ni, n_skip, no in layers])
+        self.ups = nn.ModuleList([UpBlock(*sizes, refine) for sizes in layers])
         self.head = nn.Conv2d(widths[-1], n_out, 3, padding=1)
 
     def trunk(self, xb):  # (B,1,H,W) in [-1,1], any H and W -> (B,widths[-1],h,w)
@@ -186,6 +197,17 @@ class CompactUNet(nn.Module):
         out = torch.tanh(self.head(self.trunk(xb)))
         if self.encoder.halves: return out
         return F.interpolate(out, size=[-(-n//2) for n in xb.shape[-2:]], mode="bilinear")
+
+# %% ../nbs/26b_compact.ipynb #26b036
+def refined_generator(
+    pretrained: bool = False,  # start the encoder from ImageNet weights
+) -> CompactUNet:              # maps (B,1,H,W) to (B,2,ceil(H/2),ceil(W/2))
+    "The compact U-Net with a second look at each size; `pretrained` loads real weights or raises"
+    encoder = Lite0Encoder()
+    if pretrained: load_lite0(encoder, lite0_weights())
+    model = CompactUNet(encoder, refine=True)
+    model.architecture = dict(name="refined", kwargs={})
+    return model
 
 # %% ../nbs/26b_compact.ipynb #706bdb13
 class TimmEncoder(nn.Module):

@@ -35,7 +35,7 @@ class Recipe:
 @dataclass(frozen=True)
 class L1Recipe(Recipe):
     "How the L1 stage trains a generator"
-    model: str = "thesis"      # which architecture: plain, thesis, compact or bins
+    model: str = "thesis"      # one of `weights.GENERATORS`
     pretrained: bool = False   # start from ImageNet features in the encoder
     weight_decay: float = 0.0  # decoupled (AdamW); 0 is plain Adam
     encoder_lr: float = 1.0    # the encoder's learning rate as a fraction of `lr`
@@ -50,6 +50,7 @@ RECIPES = dict(
         weight_decay=0.05, encoder_lr=0.5, frozen=4, cosine=True, clip=1.0, bf16=True,
         aged=0.3),
 )
+RECIPES["refined"] = replace(RECIPES["compact"], model="refined")
 RECIPES["bins"] = replace(RECIPES["compact"], model="bins")  # chapter 5.2a
 
 # %% ../nbs/34e_recipes.ipynb #08012
@@ -74,11 +75,11 @@ ADVERSARIAL = dict(
     plain=AdversarialRecipe(), thesis=AdversarialRecipe(),
     compact=AdversarialRecipe(size=128, epochs=1, lam=20.0, lr=1e-4, critic_steps=200,
                               frozen=8, norm_frozen=True, bf16=True, aged=0.3))
-ADVERSARIAL["bins"] = ADVERSARIAL["compact"]
+ADVERSARIAL["refined"] = ADVERSARIAL["bins"] = ADVERSARIAL["compact"]
 
 # %% ../nbs/34e_recipes.ipynb #5f5d4a84
 def recipe_for(
-    model: str,               # plain, thesis, compact or bins
+    model: str,               # one of `weights.GENERATORS`
     profile: str,             # smoke, laptop: its size, batch, epochs; full: the recipe's own
     recipes: dict = RECIPES,  # of the stage: these, or `ADVERSARIAL`
     **changes,                # settings to change by hand

@@ -68,7 +68,7 @@ def build(
              ".safetensors files. "
              "Default: the default weights.")] = None,
     controls: Annotated[str, typer.Option(
-        help="Hidden controls, with commas: real, gray, or weights.")] = "real,vivid",
+        help="Hidden controls, with commas: real, gray, or weights.")] = "real,bins",
     limit: Annotated[Optional[int], typer.Option(min=1, show_default=False,
         help="At most so many photos of each folder, evenly spread.")] = None,
     side: Annotated[int, typer.Option(min=64,

@@ -128,7 +128,7 @@ def _person(own, low, same: float, fast: float) -> dict:
 
 def rater_checks(
     ratings,                  # from as_tables
-    low=("gray", "vivid"),    # sources that ought to look worse than "real"
+    low=("gray", "bins"),    # sources that ought to look worse than "real"
     same: float = 0.9,        # share of one grade that is called a straight line
     fast: float = 1.0,        # seconds; a lower median is called too fast
 ):                            # one row a rater: grades, real, …, most_used, seconds, notes

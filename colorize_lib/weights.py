@@ -20,7 +20,8 @@ from .core import atomic_path
 
 # %% ../nbs/34c_weights.ipynb #4a09bba4
 # name -> the module that holds `name_generator`
-GENERATORS = dict(plain="unet", thesis="transfer", compact="compact", bins="bins")
+GENERATORS = dict(
+    plain="unet", thesis="transfer", compact="compact", refined="compact", bins="bins")
 
 def build_generator(
     name: str,  # a key of `GENERATORS`

@@ -16,7 +16,7 @@ from colorize_lib.photos import sample_photos
 AXE = "4.14.1"  # version of axe-core
 AXE_SHA512 = ("FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NP"
               "jCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==")
-SOURCES = ("real", "l1", "vivid")
+SOURCES = ("real", "l1", "bins")
 TITLES = ("Agreement about one photo", "Reliability", "Ordinal model", "Power")
 JPEG = r"data:image/jpeg;base64,([\w+/=]+)"
 SMALL = ("--side", "240", "--seed", "7", "--device", "cpu")
@@ -45,7 +45,7 @@ def photos(tmp_path_factory):
 def built(photos, tmp_path_factory):
     "A survey as the command makes it"
     folder = tmp_path_factory.mktemp("survey")
-    sources = ("--models", "vivid,l1", "--controls", "real,l1")
+    sources = ("--models", "bins,l1", "--controls", "real,l1")
     code, said = command("build", photos, *sources, *SMALL, "-o", folder)
     assert code == 0, said
     return folder
@@ -81,14 +81,14 @@ def test_the_page_does_not_say_which_is_which(built, key):
     del data["text"]
     names = list(data.pop("pictures"))
     told = json.dumps([data, names])
-    assert not re.search("real|vivid|l1|coffee|chelsea|flower", told)
+    assert not re.search("real|bins|l1|coffee|chelsea|flower", told)
     assert str(key["seed"]) not in told.split()
     assert names == sorted(names) and all(re.fullmatch("[0-9a-f]{8}", i) for i in names)
     assert {source for _, source in key["pictures"].values()} == set(SOURCES)
 
 
 def test_the_same_seed_builds_the_same_survey_and_a_key_is_never_lost(photos, built, tmp_path):
-    options = ("--models", "vivid", "--controls", "real,l1", *SMALL)
+    options = ("--models", "bins", "--controls", "real,l1", *SMALL)
     command("build", photos, *options, "-o", tmp_path)
     again = survey_page.read_key(tmp_path/"key.json")
     first = survey_page.read_key(built/"key.json")
@@ -414,7 +414,7 @@ def played(browser, built, person, folder):
 
 
 def test_the_planted_order_comes_out_of_the_page(browser, built, key, tmp_path):
-    people = survey_answers.simulated_answers(key, 4, dict(real=2., l1=-2., vivid=0.), seed=3)
+    people = survey_answers.simulated_answers(key, 4, dict(real=2., l1=-2., bins=0.), seed=3)
     for person in people:
         file = played(browser, built, person, tmp_path/"downloads")
         content = survey_page.opened(file.read_text(encoding="utf-8"))
@@ -424,7 +424,7 @@ def test_the_planted_order_comes_out_of_the_page(browser, built, key, tmp_path):
     assert code == 0, said
     report = json.loads((out/"report.json").read_text(encoding="utf-8"))
     means = {row["source"]: row["mean"] for row in report["means"]}
-    assert report["raters"] == 4 and sorted(means, key=means.get) == ["l1", "vivid", "real"]
+    assert report["raters"] == 4 and sorted(means, key=means.get) == ["l1", "bins", "real"]
     for row in report["choices"]:
         ahead = means[row["source"]] > means[row["against"]]
         assert (row["share"] > 0.5) == ahead, row

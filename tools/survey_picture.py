@@ -47,7 +47,7 @@ def build(folder):
     "A survey of the sample photos: the address of its page"
     for name, image in sample_photos().items(): image.save(folder/f"{name}.png")
     named = survey_page.named_photos([folder])
-    sources = ["real", "l1", "vivid"]
+    sources = ["real", "l1", "bins"]
     survey_page.build_survey(named, sources, folder/"survey", side=480, seed=3)
     return (folder/"survey"/"survey.html").as_uri()
 
