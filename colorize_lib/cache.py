@@ -109,6 +109,7 @@ def read_all(
                 yield file, result
     if not good:
         first = files[0] if files else "no files"
+        if len(files) == 1: raise PhotoError(first, "is the only photo, and it cannot be used")
         raise PhotoError(first, f"none of {len(files)} photos can be used")
 
 # %% ../nbs/33a_cache.ipynb #33a017
