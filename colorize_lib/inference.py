@@ -119,10 +119,8 @@ def from_pretrained(
     size: int = 256,                # the network looks at about size² pixels
 ):                                  # a `Colorizer`
     "A colorizer with trained weights; raises `ValueError` that names the file when it cannot"
-    name = name_or_path or default_weights()
-    model, metadata = load_generator(name, "cpu")
-    curve = list_weights().get(name, {}).get("curve", {})
-    return cls(model, device, size, metadata, **curve)
+    model, metadata = load_generator(name_or_path, "cpu")
+    return cls(model, device, size, metadata)
 
 Colorizer.from_pretrained = classmethod(from_pretrained)
 

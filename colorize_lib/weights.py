@@ -61,7 +61,7 @@ def _weights_dir(folder=None):
 
 def list_weights(
     folder=None,  # folder with an index.json; None: the one inside the library
-) -> dict:        # name -> its file, sha256, default or not, curve of `Colorizer`
+) -> dict:        # name -> its file, sha256, default or not
     "The shipped weights"
     index = _weights_dir(folder)/"index.json"
     return json.loads(index.read_text()) if index.is_file() else {}
