@@ -193,24 +193,31 @@ def coloured(
 _ROOM = 65_000  # bytes of one note in a JPEG; 65,533 with what goes before it
 _TEXT_NOTES = {"Title": 0x010E, "Description": 0x010E, "Author": 0x013B, "Copyright": 0x8298}
 
-def _without(exif: Image.Exif, camera_tags: list | None) -> Image.Exif:
-    "A copy without these notes of the camera, or without all of them"
+def _without(exif: Image.Exif, camera_tags) -> Image.Exif:
+    "A copy without these notes of the camera"
     rest = Image.Exif()
     for tag in exif: rest[tag] = exif[tag]
-    camera = rest.pop(IFD.Exif, {})
-    left = {tag: v for tag, v in camera.items() if camera_tags and tag not in camera_tags}
+    left = {tag: v for tag, v in rest.pop(IFD.Exif, {}).items() if tag not in camera_tags}
     if left: _put(rest, IFD.Exif, left)
     return rest
 
+def _mark_alone(exif: Image.Exif) -> bytes:
+    "Our sentence, where it is there, and nothing else"
+    if exif.get(SOFTWARE) != _as_bytes(NOTE): return b""
+    mark = Image.Exif()
+    mark[SOFTWARE] = NOTE
+    return mark.tobytes()
+
 def _as_exif(exif: Image.Exif, short: bool) -> tuple:
     "(EXIF bytes, words about what had to go); `short`: a JPEG must have room for them"
-    for tags, word in (([], ""), ([_MAKER_NOTE], "the camera maker's own note"),
-                       (None, "the camera's notes")):
-        kept = exif if tags == [] else _without(exif, tags)
+    camera = exif.get(IFD.Exif, {})
+    for tags, word in (((), ""), ((_MAKER_NOTE,), "the camera maker's own note"),
+                       (tuple(camera), "the camera's notes")):
+        kept = _without(exif, tags)
         data = kept.tobytes() if len(kept) else b""
         if not short or len(data) <= _ROOM:
             return data, [f"a JPEG has no room for {word}"] if word else []
-    return b"", ["a JPEG has no room for its EXIF notes"]
+    return _mark_alone(exif), ["a JPEG has no room for its EXIF notes"]
 
 def _fitting_xmp(xmp: bytes, short: bool) -> tuple:
     "(XMP, words): where a JPEG has no room, the mark alone"

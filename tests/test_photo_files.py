@@ -407,11 +407,11 @@ def test_postscript_is_not_opened(tmp_path, monkeypatch):
     from PIL import EpsImagePlugin
     monkeypatch.setattr(EpsImagePlugin.EpsImageFile, "_open", lambda self: pytest.fail("the EPS reader was asked"))
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
-    assert refusal(tmp_path, eps, "a.jpg") == "is PostScript, which is not read; save it as JPEG, PNG or TIFF"
+    assert refusal(tmp_path, eps, "a.jpg") == "is PostScript, which is not read; save it as JPEG, PNG or TIFF first"
 
 
 @pytest.mark.parametrize("start, name", [(b"\0\0\0\x18ftypheic", "HEIC"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL \r\n", "JPEG XL"),
-                                         (b"8BPS\0\1", "Photoshop"), (b"%PDF-1.4", "PDF")])
+                                         (b"8BPS\0\1", "a photo editor's file"), (b"%PDF-1.4", "PDF")])
 def test_foreign_formats_are_named(tmp_path, start, name):
     assert refusal(tmp_path, start + bytes(40), "a.jpg").startswith(f"is {name}, which is not read")
 
@@ -599,7 +599,7 @@ def test_raw_data_of_a_camera(tmp_path):
     tags = Image.Exif()
     tags[50706] = b"\1\4\0\0"
     Image.new("L", (8, 8)).save(tmp_path/"a.dng", "TIFF", exif=tags)
-    with pytest.raises(PhotoError, match="is DNG, raw data of a camera, which is not read"): read_photo(tmp_path/"a.dng")
+    with pytest.raises(PhotoError, match="is a camera's raw file, which is not read; develop it"): read_photo(tmp_path/"a.dng")
 
 
 @pytest.mark.parametrize("suffix, form", [(".jpe", "JPEG"), (".mpo", "MPO")])
