@@ -224,10 +224,10 @@ def _load_painter(model: str|None, device: str, hints: Path|None, sidecar: bool)
     return Painter(colorizer, f"{label} {__version__}", record)
 
 def _say_unmarked(console: Console, jobs: list[Job], sidecar: bool):
-    "One line for all results that will not carry our note"
+    "One line for all results that cannot say what they are"
     unmarked = any(job.target.suffix.lower() == _UNMARKED for job in jobs)
     if sidecar or not unmarked: return
-    say(console, "a BMP has no place for our note, use --sidecar to keep a record beside it")
+    say(console, "a BMP cannot say that its colours are predicted, use --sidecar for a record beside it")
 
 def _say_outcome(console: Console, jobs: list[Job], photos: list[Path], tally: Tally):
     "For one photo where its result is, or why there is none; then the tally"

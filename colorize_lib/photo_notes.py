@@ -226,16 +226,17 @@ def _fitting_xmp(xmp: bytes, short: bool) -> tuple:
     return rest if len(rest) <= _ROOM else b"", ["a JPEG has no room for its XMP"]
 
 # %% ../nbs/61f_photo_notes.ipynb #35607598
-def _all_exif(photo, has_text: bool) -> Image.Exif:
-    "The EXIF notes of a result: the photo's own, its dots per inch, and texts without a place"
+def _all_exif(photo, has_text: bool) -> tuple:
+    "(EXIF notes: the photo's own, its dots per inch, its texts; keys of texts that are left)"
     exif = describing(_loaded(photo.exif), photo.image.size)
     if photo.notes.dpi:
         exif[_ACROSS], exif[_DOWN] = photo.notes.dpi
         exif[_UNIT] = 2
+    left = []
     for key, value in photo.notes.text if not has_text else ():
-        tag = _TEXT_NOTES.get(key)
-        if tag and tag not in exif: exif[tag] = value.encode()
-    return exif
+        tag, value = _TEXT_NOTES.get(key), value.encode()
+        if not tag or exif.setdefault(tag, value) != value: left.append(key)
+    return exif, left
 
 def _png_info(notes: Notes):
     "What a PNG keeps as text"
@@ -257,18 +258,16 @@ def _jpeg_options(notes: Notes) -> tuple:
         options["extra"] = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
     elif notes.iptc: said.append("a JPEG has no room for its IPTC")
     comment = dict(notes.text).get("Comment", "").encode()
-    if 0 < len(comment) <= _ROOM: options["comment"] = comment
+    if len(comment) > _ROOM: said.append("a JPEG has no room for its comment")
+    elif comment: options["comment"] = comment
     return options, said
 
-def _homeless(form: str, notes: Notes) -> list:
-    "Words about the notes that a format has no place for"
-    said = []
-    if form in ("WEBP", "AVIF") and notes.iptc: said.append(f"{form} has no place for IPTC")
-    known = {*_TEXT_NOTES, *(("Comment",) if form == "JPEG" else ())}
-    lost = [key for key, _ in notes.text if key not in known]
-    if form != "PNG" and lost:
-        said.append(f"{form} has no place for the text {', '.join(lost)}")
-    return said
+def _homeless(form: str, notes: Notes, texts: list) -> list:
+    "Words about the notes that a format has no place for; `texts` are not in EXIF either"
+    lost = ["IPTC"] if form in ("WEBP", "AVIF") and notes.iptc else []
+    texts = [key for key in texts if form != "JPEG" or key != "Comment"]
+    if texts: lost.append(f"the text {', '.join(texts)}")
+    return [f"{form} has no place for {' and '.join(lost)}"] if lost else []
 
 def note_options(
     photo,       # a `Photo`
@@ -280,10 +279,10 @@ def note_options(
     if form == "BMP":
         some = photo.exif or notes.xmp or notes.iptc or notes.text
         return options, ["BMP has no place for notes"] if some else []
-    exif = _all_exif(photo, has_text=form == "PNG")
+    exif, texts = _all_exif(photo, has_text=form == "PNG")
     data, said = _as_exif(exif, form == "JPEG")
     xmp, more = _fitting_xmp(notes.xmp, form == "JPEG")
-    said = said + more + _homeless(form, notes)
+    said = said + more + _homeless(form, notes, texts)
     if form == "TIFF":  # all notes are tags of the same list
         for tag, value in ((700, xmp), (33723, notes.iptc)):
             if value: exif[tag] = value

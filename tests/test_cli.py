@@ -192,7 +192,7 @@ def fill_with_odd(folder):
     return sorted(results + [f"{name}_color.{suffix}" for name, suffix in changed.items()]), {**unread, "empty.jpg": "empty", "text.png": "not a photo"}
 
 
-UNMARKED = "a BMP has no place for our note, use --sidecar to keep a record beside it"
+UNMARKED = "a BMP cannot say that its colours are predicted, use --sidecar for a record beside it"
 
 
 def files_in(folder): return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
@@ -580,7 +580,7 @@ def test_what_is_lost_is_said(tmp_path, weights, monkeypatch):
     agency = Photo(noise, notes=type(agency.notes)(iptc=b"\x1c\x02\x78\x00\x04Ida!", text=(("Box", "7"),)))
     save_photo(agency, "agency.png")
     code, told = run("agency.png", "-o", "agency.webp")
-    assert code == 0 and told.splitlines() == ["agency.png: WEBP has no place for IPTC; WEBP has no place for the text Box", "agency.webp", f"1 {tally}"]
+    assert code == 0 and told.splitlines() == ["agency.png: WEBP has no place for IPTC and the text Box", "agency.webp", f"1 {tally}"]
     assert run("agency.png", "-o", "agency.tif")[1].splitlines() == ["agency.png: TIFF has no place for the text Box", "agency.tif", f"1 {tally}"]
 
 

@@ -325,6 +325,19 @@ def test_texts_of_a_png(tmp_path):
     assert not_kept(photo, "b.png") == ()
 
 
+def test_texts_that_are_left_are_said(tmp_path):
+    photo = Photo(Image.new("RGB", (8, 8)))
+    photo = replace(photo, notes=replace(photo.notes, iptc=IPTC, text=(("Title", "Ida"), ("Description", "in the garden"), ("Author", "Ida"))))
+    assert not_kept(photo, "a.png") == ()
+    assert not_kept(photo, "a.jpg") == ("JPEG has no place for the text Description",)
+    assert not_kept(photo, "a.webp") == ("WEBP has no place for IPTC and the text Description",)
+    once = read_photo(save_photo(photo, tmp_path/"a.png"))
+    assert not_kept(replace(once, notes=replace(once.notes, text=(("Title", "Ida"), ("Description", "Ida")))), "a.tif") == ()
+    long = replace(photo, notes=type(photo.notes)(text=(("Comment", "x"*70_000),)))
+    assert not_kept(long, "a.jpg") == ("a JPEG has no room for its comment",)
+    with Image.open(save_photo(long, tmp_path/"a.jpg")) as im: assert "comment" not in im.info
+
+
 def test_the_comment_of_a_jpeg(tmp_path):
     Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", comment="Großmutter")
     with Image.open(save_photo(read_photo(tmp_path/"a.jpg"), tmp_path/"b.jpg")) as im: assert im.info["comment"].decode() == "Großmutter"
