@@ -25,7 +25,7 @@ try:
     from colorize_lib.core import remove_drafts
     from colorize_lib.folders import default_target, is_folder_target, list_photos, UsageError
     from colorize_lib.folders import why_not_read
-    from colorize_lib.photo_headers import PhotoError
+    from colorize_lib.photo_headers import no_file, PhotoError
     from colorize_lib.photo_notes import coloured
     from colorize_lib.photos import not_kept, read_photo, save_photo, why_not_written
     from colorize_lib.sidecar import file_facts, foreign, write_sidecar
@@ -108,8 +108,9 @@ def plan(
         raise UsageError(f"{jobs[0].target} is the photo itself: it would be lost")
     taken = {}
     for job in jobs:
-        if not os.path.lexists(job.source): job.problem = "no such file or directory"
-        elif is_own_output(job.source):
+        job.problem = no_file(job.source)
+        if job.problem: continue
+        if is_own_output(job.source):
             job.skip = "looks like our own output (rename it to colorize it)"
         else: job.problem = why_not_read(job.source) or conflict(job, sources, taken)
         if job.problem or job.skip: continue
@@ -253,8 +254,8 @@ def work(
     "Check, plan, load the network if it is needed, run; raises `ValueError` for wrong commands"
     check_model(model)
     check_device(device)
-    if hints and not os.path.exists(hints):
-        say(console, f"{hints}: no such file or directory")
+    if hints and (why := no_file(hints)):
+        say(console, f"{hints}: {why}")
         return 1
     jobs = plan(photos, output, force, sidecar)
     if hints: check_hints(hints, photos, jobs)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from colorize_lib.cli import plan
 from colorize_lib.console import has_note, readable
 from colorize_lib.folders import find_photos
 from colorize_lib.photos import PhotoError, read_photo
@@ -33,6 +34,7 @@ def test_closed_folder(tmp_path):
     try:
         assert find_photos(tmp_path/"in") == [closed]
         with pytest.raises(PhotoError, match="closed: permission denied"): read_photo(closed)
+        assert [job.problem for job in plan([tmp_path/"in"])] == ["permission denied"]
     finally: closed.chmod(0o700)
 
 def test_the_note_is_sought_in_the_header_alone(tmp_path, monkeypatch):
