@@ -21,7 +21,7 @@ try:
         check_model, Command, counted, HELP, photos_of, readable, run_command, say, shipped,
         start, version_option,
     )
-    from colorize_lib.photos import PHOTO_SUFFIXES
+    from colorize_lib.folders import READABLE
 except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
 
 # %% ../nbs/64_evaluation_command.ipynb #9b016
@@ -65,7 +65,7 @@ def check_target(
     "Raise `ValueError` when `path` is a folder, or has the name of a photo"
     if path is None: return
     if path.is_dir(): raise ValueError(f"{path} is a folder, not a file to write")
-    if path.suffix.lower() in PHOTO_SUFFIXES:
+    if path.suffix.lower() in READABLE:
         raise ValueError(f"{path}: that is the name of a photo")
 
 # %% ../nbs/64_evaluation_command.ipynb #64t008

@@ -193,24 +193,31 @@ def coloured(
 _ROOM = 65_000  # bytes of one note in a JPEG; 65,533 with what goes before it
 _TEXT_NOTES = {"Title": 0x010E, "Description": 0x010E, "Author": 0x013B, "Copyright": 0x8298}
 
-def _without(exif: Image.Exif, camera_tags: list | None) -> Image.Exif:
-    "A copy without these notes of the camera, or without all of them"
+def _without(exif: Image.Exif, camera_tags) -> Image.Exif:
+    "A copy without these notes of the camera"
     rest = Image.Exif()
     for tag in exif: rest[tag] = exif[tag]
-    camera = rest.pop(IFD.Exif, {})
-    left = {tag: v for tag, v in camera.items() if camera_tags and tag not in camera_tags}
+    left = {tag: v for tag, v in rest.pop(IFD.Exif, {}).items() if tag not in camera_tags}
     if left: _put(rest, IFD.Exif, left)
     return rest
 
+def _mark_alone(exif: Image.Exif) -> bytes:
+    "Our sentence, where it is there, and nothing else"
+    if exif.get(SOFTWARE) != _as_bytes(NOTE): return b""
+    mark = Image.Exif()
+    mark[SOFTWARE] = NOTE
+    return mark.tobytes()
+
 def _as_exif(exif: Image.Exif, short: bool) -> tuple:
     "(EXIF bytes, words about what had to go); `short`: a JPEG must have room for them"
-    for tags, word in (([], ""), ([_MAKER_NOTE], "the camera maker's own note"),
-                       (None, "the camera's notes")):
-        kept = exif if tags == [] else _without(exif, tags)
+    camera = exif.get(IFD.Exif, {})
+    for tags, word in (((), ""), ((_MAKER_NOTE,), "the camera maker's own note"),
+                       (tuple(camera), "the camera's notes")):
+        kept = _without(exif, tags)
         data = kept.tobytes() if len(kept) else b""
         if not short or len(data) <= _ROOM:
             return data, [f"a JPEG has no room for {word}"] if word else []
-    return b"", ["a JPEG has no room for its EXIF notes"]
+    return _mark_alone(exif), ["a JPEG has no room for its EXIF notes"]
 
 def _fitting_xmp(xmp: bytes, short: bool) -> tuple:
     "(XMP, words): where a JPEG has no room, the mark alone"
@@ -219,16 +226,17 @@ def _fitting_xmp(xmp: bytes, short: bool) -> tuple:
     return rest if len(rest) <= _ROOM else b"", ["a JPEG has no room for its XMP"]
 
 # %% ../nbs/61f_photo_notes.ipynb #35607598
-def _all_exif(photo, has_text: bool) -> Image.Exif:
-    "The EXIF notes of a result: the photo's own, its dots per inch, and texts without a place"
+def _all_exif(photo, has_text: bool) -> tuple:
+    "(EXIF notes: the photo's own, its dots per inch, its texts; keys of texts that are left)"
     exif = describing(_loaded(photo.exif), photo.image.size)
     if photo.notes.dpi:
         exif[_ACROSS], exif[_DOWN] = photo.notes.dpi
         exif[_UNIT] = 2
+    left = []
     for key, value in photo.notes.text if not has_text else ():
-        tag = _TEXT_NOTES.get(key)
-        if tag and tag not in exif: exif[tag] = value.encode()
-    return exif
+        tag, value = _TEXT_NOTES.get(key), value.encode()
+        if not tag or exif.setdefault(tag, value) != value: left.append(key)
+    return exif, left
 
 def _png_info(notes: Notes):
     "What a PNG keeps as text"
@@ -250,18 +258,16 @@ def _jpeg_options(notes: Notes) -> tuple:
         options["extra"] = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
     elif notes.iptc: said.append("a JPEG has no room for its IPTC")
     comment = dict(notes.text).get("Comment", "").encode()
-    if 0 < len(comment) <= _ROOM: options["comment"] = comment
+    if len(comment) > _ROOM: said.append("a JPEG has no room for its comment")
+    elif comment: options["comment"] = comment
     return options, said
 
-def _homeless(form: str, notes: Notes) -> list:
-    "Words about the notes that a format has no place for"
-    said = []
-    if form in ("WEBP", "AVIF") and notes.iptc: said.append(f"{form} has no place for IPTC")
-    known = {*_TEXT_NOTES, *(("Comment",) if form == "JPEG" else ())}
-    lost = [key for key, _ in notes.text if key not in known]
-    if form != "PNG" and lost:
-        said.append(f"{form} has no place for the text {', '.join(lost)}")
-    return said
+def _homeless(form: str, notes: Notes, texts: list) -> list:
+    "Words about the notes that a format has no place for; `texts` are not in EXIF either"
+    lost = ["IPTC"] if form in ("WEBP", "AVIF") and notes.iptc else []
+    texts = [key for key in texts if form != "JPEG" or key != "Comment"]
+    if texts: lost.append(f"the text {', '.join(texts)}")
+    return [f"{form} has no place for {' and '.join(lost)}"] if lost else []
 
 def note_options(
     photo,       # a `Photo`
@@ -273,10 +279,10 @@ def note_options(
     if form == "BMP":
         some = photo.exif or notes.xmp or notes.iptc or notes.text
         return options, ["BMP has no place for notes"] if some else []
-    exif = _all_exif(photo, has_text=form == "PNG")
+    exif, texts = _all_exif(photo, has_text=form == "PNG")
     data, said = _as_exif(exif, form == "JPEG")
     xmp, more = _fitting_xmp(notes.xmp, form == "JPEG")
-    said = said + more + _homeless(form, notes)
+    said = said + more + _homeless(form, notes, texts)
     if form == "TIFF":  # all notes are tags of the same list
         for tag, value in ((700, xmp), (33723, notes.iptc)):
             if value: exif[tag] = value

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 import colorize_lib
 from colorize_lib import cli, color, core
-from colorize_lib.console import has_note, NOTE
-from colorize_lib.photos import read_photo
+from colorize_lib.console import has_note
+from colorize_lib.photo_xmp import COMPOSITE, NOTE
+from colorize_lib.photos import Photo, read_photo, save_photo
 
 COMMAND = [sys.executable, "-c", "from colorize_lib.cli import main; main()"]
 HEAVY = {"fastai", "timm", "skimage", "sklearn", "pandas", "torchvision", "matplotlib", "scipy", "IPython"}
@@ -191,6 +192,9 @@ def fill_with_odd(folder):
     return sorted(results + [f"{name}_color.{suffix}" for name, suffix in changed.items()]), {**unread, "empty.jpg": "empty", "text.png": "not a photo"}
 
 
+UNMARKED = "a BMP cannot say that its colours are predicted, use --sidecar for a record beside it"
+
+
 def files_in(folder): return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
@@ -201,7 +205,8 @@ def test_odd_folder(tmp_path, weights):
     assert len(before) >= 40
     code, told = colorize(folder, "-o", f"{out}/", "--model", weights)
     assert code == 1, told
-    *lines, tally = told.splitlines()
+    unmarked, *lines, tally = told.splitlines()
+    assert unmarked == UNMARKED and told.count("BMP") == 1, told # there is one, and nothing is said of it a second time
     assert tally == f"{len(results)} colorized, 0 skipped, {len(others)} failed", told
     assert len(lines) == len(others), lines
     for name, word in others.items():
@@ -229,7 +234,7 @@ def test_a_photo_that_is_not_read_is_named_alone_too(tmp_path, weights, monkeypa
     Path("a.heic").write_bytes(b"...")
     for options in ((), ("-o", "a.png")):
         code, told = colorize("a.heic", *options, "--model", weights)
-        assert code == 1 and "a.heic: not read: it is HEIC" in told and "0 colorized, 0 skipped, 1 failed" in told
+        assert code == 1 and "a.heic: is HEIC, which is not read; save it as JPEG, PNG or TIFF first" in told and "0 colorized, 0 skipped, 1 failed" in told
 
 
 def make_batch(folder, n, size):
@@ -526,6 +531,72 @@ def test_sidecar(tmp_path, weights, monkeypatch):
     code, told = run("a.jpg", "-o", "out/", "--force")
     assert code == 1 and "a_color.jpg.json is not a result of colorize" in told
     assert Path("out/a_color.jpg.json").read_text() == "my notes"
+
+
+def test_a_result_says_so_to_people_and_programs(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gray_photo(40, 30).save("a.png")
+    version = colorize_lib.__version__
+    for suffix in ("jpg", "png", "tif", "webp", *(["avif"] if features.check("avif") else [])):
+        for options, name in (((), "l1"), (("--model", weights), "untrained"), (("--model", "gan"), "gan")):
+            target = f"{name}.{suffix}"
+            assert colorize("a.png", "-o", target, "--device", "cpu", *options) == (0, f"{target}\n1 colorized, 0 skipped, 0 failed\n")
+            with Image.open(target) as im:
+                assert im.getexif()[0x0131] == NOTE
+                mark = im.info["xmp"].decode()
+            assert COMPOSITE in mark and f"colorize_lib {version}, weights {name} {version}<" in mark
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_results_of_earlier_versions_are_ours(tmp_path, weights, monkeypatch, suffix):
+    "Up to 0.3.0 a result had the sentence in its EXIF data and no XMP"
+    monkeypatch.chdir(tmp_path)
+    gray_photo(40, 30).save(f"a.{suffix}")
+    old = Image.Exif()
+    old[0x0131] = NOTE
+    gray_photo(40, 30, 1).convert("RGB").save(f"a_color.{suffix}", exif=old)
+    code, told = colorize(f"a.{suffix}", "--model", weights, "--force")
+    assert code == 0 and "1 colorized" in told, told
+    with Image.open(f"a_color.{suffix}") as im: assert "xmp" in im.info
+    Path("elsewhere").mkdir()
+    gray_photo(40, 30, 1).convert("RGB").save(f"elsewhere/b_color.{suffix}", exif=old)
+    assert "0 colorized, 0 skipped, 0 failed" in colorize("elsewhere", "--model", weights)[1]
+
+
+def test_what_is_lost_is_said(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = lambda *args: colorize(*args, "--model", weights)
+    tally = "colorized, 0 skipped, 0 failed"
+    Path("in").mkdir()
+    noise = gray_photo(256, 256)
+    noise.save("in/end.jpg", progressive=True)
+    Path("in/end.jpg").write_bytes(Path("in/end.jpg").read_bytes()[:-2])
+    noise.save("in/profile.tif", icc_profile=b"not a profile")
+    noise.save("in/whole.jpg")
+    code, told = run("in", "-o", "out")
+    assert code == 0 and told.splitlines() == ["in/end.jpg: its end mark is missing, and fine detail may be, too",
+                                               "in/profile.tif: its colour profile does not fit and is left out", f"3 {tally}"]
+    agency = Photo(noise)
+    agency = Photo(noise, notes=type(agency.notes)(iptc=b"\x1c\x02\x78\x00\x04Ida!", text=(("Box", "7"),)))
+    save_photo(agency, "agency.png")
+    code, told = run("agency.png", "-o", "agency.webp")
+    assert code == 0 and told.splitlines() == ["agency.png: WEBP has no place for IPTC and the text Box", "agency.webp", f"1 {tally}"]
+    assert run("agency.png", "-o", "agency.tif")[1].splitlines() == ["agency.png: TIFF has no place for the text Box", "agency.tif", f"1 {tally}"]
+
+
+def test_a_bmp_has_no_mark(tmp_path, weights, monkeypatch):
+    "It is said once, before the work, and only where nothing else keeps the mark; notes that a photo loses are its own matter"
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for name in "abc": gray_photo(40, 30).save(f"in/{name}.bmp")
+    run = lambda *args: colorize(*args, "--model", weights)
+    assert run("in", "-o", "out")[1].splitlines() == [UNMARKED, "3 colorized, 0 skipped, 0 failed"]
+    assert run("in", "-o", "out")[1].splitlines() == ["0 colorized, 3 skipped, 0 failed"]
+    assert run("in", "-o", "kept", "--sidecar")[1].splitlines() == ["3 colorized, 0 skipped, 0 failed"]
+    notes = Image.Exif()
+    notes[0x010E] = "Grandmother, 1931"
+    gray_photo(40, 30).save("d.jpg", exif=notes)
+    assert run("d.jpg", "-o", "d.bmp")[1].splitlines() == [UNMARKED, "d.jpg: BMP has no place for notes", "d.bmp", "1 colorized, 0 skipped, 0 failed"]
 
 
 def application(module): return getattr(__import__(f"colorize_lib.{module}", fromlist=["x"]), "trainer" if module == "train_cli" else "app")

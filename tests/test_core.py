@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from colorize_lib.cli import plan
+from colorize_lib.console import has_note, readable
 from colorize_lib.folders import find_photos
 from colorize_lib.photos import PhotoError, read_photo
 
@@ -23,6 +25,25 @@ def test_unreadable(tmp_path):
     photo.chmod(0)
     with pytest.raises(PhotoError, match="secret.png: .*ermission denied"): read_photo(photo)
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_closed_folder(tmp_path):
+    "It may hold photos, so it is named with the reason why nobody can know"
+    closed = tmp_path/"in"/"closed"
+    closed.mkdir(parents=True)
+    closed.chmod(0)
+    try:
+        assert find_photos(tmp_path/"in") == [closed]
+        with pytest.raises(PhotoError, match="closed: permission denied"): read_photo(closed)
+        assert [job.problem for job in plan([tmp_path/"in"])] == ["permission denied"]
+    finally: closed.chmod(0o700)
+
+def test_the_note_is_sought_in_the_header_alone(tmp_path, monkeypatch):
+    "A PNG without EXIF data would be decoded to look for some behind its pixels"
+    Image.new("L", (8, 8)).save(tmp_path/"a_color.png")
+    decoded = []
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda im: decoded.append(im))
+    assert not has_note(tmp_path/"a_color.png") and decoded == []
+
 def test_links_in_a_circle(tmp_path):
     for a, b in ("xy", "yx"):
         (tmp_path/a).mkdir()
@@ -37,6 +58,7 @@ def test_names_that_are_not_text(tmp_path):
     except OSError: pytest.skip("this disk has only text names")
     with pytest.raises(PhotoError) as error: read_photo(os.fsdecode(name))
     str(error.value).encode("utf-8")  # can be printed anywhere
+    assert str(error.value) == f"{readable(os.fsdecode(name))}: is not a photo in a format we know"
 
 def test_one_folder_by_two_links(tmp_path):
     "A folder of photos and two links to it: each photo is found once, where it lies"

@@ -325,6 +325,19 @@ def test_texts_of_a_png(tmp_path):
     assert not_kept(photo, "b.png") == ()
 
 
+def test_texts_that_are_left_are_said(tmp_path):
+    photo = Photo(Image.new("RGB", (8, 8)))
+    photo = replace(photo, notes=replace(photo.notes, iptc=IPTC, text=(("Title", "Ida"), ("Description", "in the garden"), ("Author", "Ida"))))
+    assert not_kept(photo, "a.png") == ()
+    assert not_kept(photo, "a.jpg") == ("JPEG has no place for the text Description",)
+    assert not_kept(photo, "a.webp") == ("WEBP has no place for IPTC and the text Description",)
+    once = read_photo(save_photo(photo, tmp_path/"a.png"))
+    assert not_kept(replace(once, notes=replace(once.notes, text=(("Title", "Ida"), ("Description", "Ida")))), "a.tif") == ()
+    long = replace(photo, notes=type(photo.notes)(text=(("Comment", "x"*70_000),)))
+    assert not_kept(long, "a.jpg") == ("a JPEG has no room for its comment",)
+    with Image.open(save_photo(long, tmp_path/"a.jpg")) as im: assert "comment" not in im.info
+
+
 def test_the_comment_of_a_jpeg(tmp_path):
     Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", comment="Großmutter")
     with Image.open(save_photo(read_photo(tmp_path/"a.jpg"), tmp_path/"b.jpg")) as im: assert im.info["comment"].decode() == "Großmutter"
@@ -407,11 +420,11 @@ def test_postscript_is_not_opened(tmp_path, monkeypatch):
     from PIL import EpsImagePlugin
     monkeypatch.setattr(EpsImagePlugin.EpsImageFile, "_open", lambda self: pytest.fail("the EPS reader was asked"))
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n"
-    assert refusal(tmp_path, eps, "a.jpg") == "is PostScript, which is not read; save it as JPEG, PNG or TIFF"
+    assert refusal(tmp_path, eps, "a.jpg") == "is PostScript, which is not read; save it as JPEG, PNG or TIFF first"
 
 
 @pytest.mark.parametrize("start, name", [(b"\0\0\0\x18ftypheic", "HEIC"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL \r\n", "JPEG XL"),
-                                         (b"8BPS\0\1", "Photoshop"), (b"%PDF-1.4", "PDF")])
+                                         (b"8BPS\0\1", "a photo editor's file"), (b"%PDF-1.4", "PDF")])
 def test_foreign_formats_are_named(tmp_path, start, name):
     assert refusal(tmp_path, start + bytes(40), "a.jpg").startswith(f"is {name}, which is not read")
 
@@ -599,7 +612,7 @@ def test_raw_data_of_a_camera(tmp_path):
     tags = Image.Exif()
     tags[50706] = b"\1\4\0\0"
     Image.new("L", (8, 8)).save(tmp_path/"a.dng", "TIFF", exif=tags)
-    with pytest.raises(PhotoError, match="is DNG, raw data of a camera, which is not read"): read_photo(tmp_path/"a.dng")
+    with pytest.raises(PhotoError, match="is a camera's raw file, which is not read; develop it"): read_photo(tmp_path/"a.dng")
 
 
 @pytest.mark.parametrize("suffix, form", [(".jpe", "JPEG"), (".mpo", "MPO")])

@@ -137,7 +137,7 @@ def test_a_run_says_what_it_does_in_words(tmp_path, loader):
     assert head == ["epoch", "train", "valid", "ratio", "photos/s", "time"]
     assert [row[0] for row in rows] == ["1", "2"] and all(len(row) == len(head) for row in rows)
     for word in ("gray.jpg: is a gray photo", "gray too.png: is a gray photo",
-                 "phone.heic: not read", "weights: "):
+                 "phone.heic: is HEIC, which is not read", "weights: "):
         assert len([line for line in done.stderr.splitlines() if word in line]) == 1, done.stderr
     assert "Warning" not in done.stderr and ".py" not in done.stderr
 
