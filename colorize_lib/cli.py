@@ -286,7 +286,7 @@ def colorize(
                              "Default: beside each photo, as NAME_color.")] = None,
     model: Annotated[Optional[str], typer.Option(show_default=False,
         help=f"Weights that ship with the package ({', '.join(shipped())}), or a .safetensors "
-             "file. Default: l1, judged false least often.")] = None,
+             "file. Default: gan, judged false least often.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     hints: Annotated[Optional[Path], typer.Option(show_default=False,
         help="Coloured strokes that correct the colours of one photo: a PNG of its shape, "
