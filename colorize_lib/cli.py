@@ -156,7 +156,7 @@ class Painter:
     "What photos are colorized with, and what is written down about it"
     colorizer: Callable       # as for `colorize_file`
     weights: str = ""         # as for `colorize_file`
-    record: dict|None = None  # weights and options for a record of each result; None: no record
+    record: dict|None = None  # weights and options for a record of each result
 
 # %% ../nbs/62b_command_line.ipynb #13c002
 def do_job(
@@ -228,7 +228,8 @@ def _say_unmarked(console: Console, jobs: list[Job], sidecar: bool):
     "One line for all results that cannot say what they are"
     unmarked = any(job.target.suffix.lower() == _UNMARKED for job in jobs)
     if sidecar or not unmarked: return
-    say(console, "a BMP cannot say that its colours are predicted, use --sidecar for a record beside it")
+    say(console, "a BMP cannot say that its colours are predicted, "
+                 "use --sidecar for a record beside it")
 
 def _say_outcome(console: Console, jobs: list[Job], photos: list[Path], tally: Tally):
     "For one photo where its result is, or why there is none; then the tally"

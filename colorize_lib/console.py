@@ -66,8 +66,8 @@ def has_note(path: Path) -> bool:
     if not os.path.isfile(path): return False  # opening a pipe would wait for ever
     try:
         with open_header(path) as im:
-            behind_pixels = im.format == "PNG" and "exif" not in im.info  # Pillow would decode it
-            return not behind_pixels and im.getexif().get(SOFTWARE) == NOTE
+            decodes = im.format == "PNG" and "exif" not in im.info  # to look behind the pixels
+            return not decodes and im.getexif().get(SOFTWARE) == NOTE
     except Exception: return False  # whatever it is, it is not ours
 
 # %% ../nbs/62a_console.ipynb #1dad5402
