@@ -148,8 +148,8 @@ def _generator_step(self: AdversarialStage, xb, yb, pred, real, fake) -> dict:
     for group in self.opt_g.param_groups: group["lr"] = learning_rate(step, total, r)
     extra = {}
     if self.feature_loss: extra["feature"] = r.feature*self.feature_loss(xb, fake, real)
-    if r.colourful or r.neutral:
-        terms = colour_terms(pred, match_size(yb, pred), r.colourful, r.neutral)
+    if r.colourful or r.neutral or r.rare:
+        terms = colour_terms(pred, match_size(yb, pred), r.colourful, r.neutral, r.rare)
         extra["colour_terms"] = r.lam*terms
     result = g_step(self.discriminator, self.opt_g, xb, yb, pred, fake, r.lam, r.loss,
                     sum(extra.values()), r.adversary)

@@ -80,6 +80,7 @@ class LabDataset:
         seed: int = 42,      # of crops and flips
         rows: list[int] | None = None,  # photos of the cache to use; None: all
         aged: float = 0.,    # share of training inputs that look like old prints, 0 to 1
+        least: float = .4,   # smallest crop, as a share of the photo's area
     ):
         self.cache = cache
         self.size = size
@@ -87,6 +88,7 @@ class LabDataset:
         self.seed = seed
         self.rows = list(range(len(cache))) if rows is None else list(rows)
         self.aged = aged
+        self.least = least
         self.epoch = 0
 
     def __len__(self): return len(self.rows)
@@ -95,7 +97,7 @@ class LabDataset:
         u8 = self.cache[self.rows[i % len(self)]]  # `epoch_order` counts on, for another crop
         if not self.train: return normalize(*bytes_to_lab(squash(u8, self.size)))
         rng = np.random.default_rng([1, self.seed, self.epoch, i])
-        xb, yb = normalize(*bytes_to_lab(random_crop(u8, self.size, rng)))
+        xb, yb = normalize(*bytes_to_lab(random_crop(u8, self.size, rng, self.least)))
         return (age(xb, rng) if rng.random() < self.aged else xb), yb
 
 # %% ../nbs/33_batches.ipynb #b3a3373c
@@ -259,6 +261,7 @@ def colorize_dls(
     valid=None,              # a source for validation
     shares=(),               # of an epoch: `photos`, then `extra_train`; (): each photo once
     aged: float = 0.,        # share of training inputs that look like old prints
+    least: float = .4,       # smallest crop, as a share of the photo's area
     short_side: int | None = None,  # of converted photos; None: a quarter above `size`
     num_workers: int = 0,    # processes that cut crops; 0 is best on a CPU
     device="cpu",            # where the batches go
@@ -269,7 +272,7 @@ def colorize_dls(
     short_side = short_side or size*5//4
     home = Path(cache_dir or cache_folder()/"lab")
     cache = build_cache(files, home/fingerprint(files, short_side)[:16], short_side)
-    def dataset(rows, train): return LabDataset(cache, size, train, seed, rows, aged)
+    def dataset(rows, train): return LabDataset(cache, size, train, seed, rows, aged, least)
     sources = [*as_sources(photos), *extra_train]
     return both_loaders(sides, cache, dataset, PhotoLoader, batch_size, sources, shares,
                         device, num_workers=num_workers)

@@ -36,11 +36,15 @@ def colour_terms(
     true: torch.Tensor,      # true ab/110, (B, 2, h, w): at the size of the prediction
     colourful: float = 0.0,  # w: weight of `colourfulness_loss`
     neutral: float = 0.0,    # ν: weight of the L1 of pixels whose true chroma is below 4
+    rare: float = 0.0,       # ρ: how much more a clear true colour weighs
 ) -> torch.Tensor:           # scalar, to be added to the L1 loss
-    "Two terms that L1 lacks: as much colour as in the truth, and none where the truth has none"
-    is_neutral = 110*true.norm(dim=1, keepdim=True) < 4
-    on_neutral = (is_neutral*(pred.float() - true).abs()).mean()
-    return colourful*colourfulness_loss(pred, true) + neutral*on_neutral
+    "What L1 lacks: enough colour, none where the truth has none, and an ear for clear colours"
+    chroma = 110*true.norm(dim=1, keepdim=True)
+    error = (pred.float() - true).abs()
+    on_neutral = ((chroma < 4)*error).mean()
+    weight = 1 + rare*chroma/30
+    on_clear = ((weight/weight.mean() - 1)*error).mean()
+    return colourful*colourfulness_loss(pred, true) + neutral*on_neutral + on_clear
 
 # %% ../nbs/52b_colour_terms.ipynb #7b036
 def chroma_curve(

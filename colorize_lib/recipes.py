@@ -27,8 +27,10 @@ class Recipe:
     bf16: bool = False      # forward pass in bfloat16 where that is faster, channels last
     shares: tuple = ()      # of an epoch for each source of photos; (): each photo once
     aged: float = 0.0       # share of inputs that look like old prints
+    least: float = 0.4      # smallest crop, as a share of the photo's area
     colourful: float = 0.0  # w: weight of a wrong colourfulness, relative to L1
     neutral: float = 0.0    # ν: additional weight of L1 where the truth is neutral
+    rare: float = 0.0       # ρ: how much more a clear true colour weighs in L1
     seed: int = 42
 
 # %% ../nbs/34e_recipes.ipynb #9624bc55

@@ -181,6 +181,7 @@ class SquareDataset:
         seed: int = 42,      # of these
         rows: list | None = None,  # photos to use; None: all
         aged: float = 0.,    # share of training inputs that look like old prints, 0 to 1
+        least: float = .4,   # smallest crop, as a share of the photo's area
     ):
         self.squares = squares
         self.size = size
@@ -188,6 +189,7 @@ class SquareDataset:
         self.seed = seed
         self.rows = torch.arange(len(squares)) if rows is None else torch.tensor(rows)
         self.aged = aged
+        self.least = least
         self.epoch = 0
 
     def __len__(self): return len(self.rows)
@@ -211,7 +213,8 @@ def batch(
     squares = self.squares.data[rows]
     if not self.train: return normalize(*to_lab(whole(squares, self.size)).split([1, 2], 1))
     rng, on_device = self.generators(number)
-    lab = to_lab(random_crops(squares, self.squares.aspect[rows], self.size, on_device))
+    aspect = self.squares.aspect[rows]
+    lab = to_lab(random_crops(squares, aspect, self.size, on_device, self.least))
     xb, yb = normalize(*lab.split([1, 2], 1))
     old = int(self.aged*len(xb) + rng.random())  # so many on average
     if old: xb = torch.cat([age_batch(lab[:old], on_device), xb[old:]])
@@ -245,6 +248,7 @@ def device_dls(
     valid=None,               # a source for validation
     shares=(),                # how much of an epoch each source gets; (): each photo once
     aged: float = 0.,         # share of training inputs that look like old prints
+    least: float = .4,        # smallest crop, as a share of the photo's area
     side: int = 256,          # of the squares in memory, pixels
     device="cpu",             # where photos and batches are
 ) -> DataLoaders:             # fastai DataLoaders of (xb, yb)
@@ -253,6 +257,6 @@ def device_dls(
     squares = load_squares([f for files in sides for f in files], side)
     sources = [*as_sources(photos), *extra_train]
     def dataset(rows, train):
-        return SquareDataset(squares, size, train, seed, rows, aged)
+        return SquareDataset(squares, size, train, seed, rows, aged, least)
     return both_loaders(sides, squares, dataset, DeviceLoader, batch_size, sources, shares,
                         device)

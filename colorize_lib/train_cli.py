@@ -98,7 +98,7 @@ def work(
     n = None if profile == "full" else core.get_profile(profile).n_photos
     dls = loaders_for(loader, run["device"])(
         photos, size=recipe.size, batch_size=recipe.batch_size, seed=recipe.seed,
-        shares=recipe.shares, aged=recipe.aged, n=n)
+        shares=recipe.shares, aged=recipe.aged, least=recipe.least, n=n)
     if stage == "gan": from colorize_lib.adversarial import train_gan as train  # seconds, too
     else: from colorize_lib.training import train_l1 as train
     say(console, f"weights: {train(dls, recipe=recipe, **run)}")

@@ -196,7 +196,8 @@ def stage_loss(
     "What the L1 stage minimises while the model is in training mode; plain L1 otherwise"
     def with_terms(pred, yb):
         true = match_size(yb, pred)
-        return l1_loss(pred, yb) + colour_terms(pred, true, recipe.colourful, recipe.neutral)
+        terms = colour_terms(pred, true, recipe.colourful, recipe.neutral, recipe.rare)
+        return l1_loss(pred, yb) + terms
     def loss(pred, yb):
         if not model.training: return l1_loss(pred, yb)
         return getattr(model, "loss", with_terms)(pred, yb)
