@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['SHOWN', 'STYLE', 'read_truth', 'hide_colour', 'l1_ab', 'ciede2000', 'psnr', 'ssim', 'one_colour', 'baselines',
-           'colourfulness', 'neutral_cast', 'measure', 'read_truths', 'ask', 'evaluate', 'l1_ratio', 'summary',
+           'colourfulness', 'neutral_cast', 'glow', 'measure', 'read_truths', 'ask', 'evaluate', 'l1_ratio', 'summary',
            'as_text', 'photo_strip', 'strip', 'as_data', 'figures', 'report_html']
 
 # %% ../nbs/40_evaluation.ipynb #09c005
-import base64, html, io, warnings
+import base64, html, io, math, warnings
 from pathlib import Path
 
 from PIL import Image
@@ -17,6 +17,7 @@ import pandas as pd
 from skimage.color import deltaE_ciede2000
 from skimage.metrics import structural_similarity
 import torch
+import torch.nn.functional as F
 
 from .color import lab_to_photo, lightness, photo_to_lab
 from .core import atomic_path, progress
@@ -107,6 +108,18 @@ def neutral_cast(
     if neutral.float().mean() < 0.01: return float("nan")
     return float(pred.norm(dim=0)[neutral].mean())
 
+# %% ../nbs/40_evaluation.ipynb #40e022
+def glow(
+    lab: torch.Tensor,  # (3, H, W) Lab, about 256 pixels a side
+    window: int = 21,   # side of a neighbourhood, pixels
+    flat: float = 6.0,  # spread of L below which a place is flat
+) -> float:             # Lab units; NaN when less than 1 % is flat
+    "How much the colour changes where the lightness does not"
+    def mean(x): return F.avg_pool2d(x, window, 1, window//2, count_include_pad=False)
+    L, a, b = (mean(lab**2) - mean(lab)**2).clamp(min=0).sqrt()
+    smooth = L < flat
+    return float(torch.hypot(a, b)[smooth].mean()) if smooth.float().mean() >= .01 else math.nan
+
 # %% ../nbs/40_evaluation.ipynb #09c095
 def measure(
     pred: np.ndarray,  # (H, W, 3) uint8 sRGB, the answer
@@ -118,7 +131,8 @@ def measure(
     return dict(
         l1=l1_ab(lab[1:], true_lab[1:]), psnr=psnr(pred, true), ssim=ssim(pred, true),
         ciede2000=ciede2000(lab, true_lab), colourfulness=colourfulness(pred),
-        true_colourfulness=colourfulness(true), cast=neutral_cast(lab[1:], true_lab[1:]))
+        true_colourfulness=colourfulness(true), cast=neutral_cast(lab[1:], true_lab[1:]),
+        glow=glow(lab), true_glow=glow(true_lab))
 
 # %% ../nbs/40_evaluation.ipynb #09c096
 def read_truths(

@@ -38,7 +38,7 @@ def score_snapshots(
     start: str | Path,    # the generator it began with: a shipped name or a weights file
     photos,               # held-out colour photos
     device: str = "auto",
-) -> pd.DataFrame:        # one row a snapshot, the start first: step, l1, lpips, gap
+) -> pd.DataFrame:        # one row a snapshot, the start first: step, l1, lpips, gap, glow, true_glow
     "How good each snapshot is on photos that it was not trained on (gap: relative, signed)"
     # here, not at the top: a training must do without scikit-image
     from colorize_lib.inference import Colorizer
@@ -50,15 +50,16 @@ def score_snapshots(
     means = evaluate(colorizers, photos).groupby("model").mean(numeric_only=True)
     means = means.loc[list(snapshots)].rename_axis("step").reset_index()
     means["gap"] = means.colourfulness/means.true_colourfulness - 1
-    return means[["step", "l1", "lpips", "gap"]]
+    return means[["step", "l1", "lpips", "gap", "glow", "true_glow"]]
 
 # %% ../nbs/34f_stopping.ipynb #34b039
 def choose_snapshot(
     scores: pd.DataFrame,   # from `score_snapshots`
     l1_slack: float = 0.1,  # how much worse than the start's the L1 may be, as a fraction
 ) -> int:                   # the step of the chosen snapshot; 0: the start
-    "The smallest gap in colour among snapshots no worse in LPIPS and little worse in L1"
+    "The smallest gap in colour among those no worse in LPIPS, little worse in L1, and calm"
     first = scores[scores.step == 0].iloc[0]
     near = scores.l1 <= (1 + l1_slack)*first.l1
-    allowed = scores[near & (scores.lpips <= first.lpips)]
+    calm = scores.glow <= scores.true_glow if "glow" in scores else True  # older ones lack it
+    allowed = scores[near & calm & (scores.lpips <= first.lpips)]
     return int(allowed.loc[allowed.gap.abs().idxmin()].step)
