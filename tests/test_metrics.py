@@ -42,7 +42,7 @@ def test_good_photos_are_measured_and_others_named(measured):
     folder, said = measured
     assert said.returncode == 0, said.stderr
     lines = said.stderr.splitlines()
-    for name, why in [("broken.jpg", "not a photo"), ("empty.png", "is empty"),
+    for name, why in [("broken.jpg", "is damaged"), ("empty.png", "is empty"),
                       ("old print.jpg", "is gray"), ("gray in three channels.png", "is gray")]:
         assert [line for line in lines if name in line and why in line], (name, said.stderr)
     assert "3 photos measured, 4 skipped" in lines[-1]
