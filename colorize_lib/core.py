@@ -194,9 +194,9 @@ def progress(
 
 # %% ../nbs/31_tools.ipynb #31t042
 def looks_like(
-    one: Image.Image,   # any mode
+    one: Image.Image,    # any mode
     other: Image.Image,
-    levels: float = 6,  # largest difference that counts as the same, of 255
+    levels: float = 10,  # largest difference that counts as the same, of 255
 ) -> bool:
     "Would a person take the two pictures for the same?"
     if one.size != other.size: return False
