@@ -10,7 +10,7 @@ __all__ = ['app', 'Job', 'pairs', 'conflict', 'plan', 'colorize_file', 'Tally', 
 try:
     import os
     from collections.abc import Callable
-    from dataclasses import dataclass
+    from dataclasses import dataclass, replace
     from functools import partial
     from pathlib import Path
     from typing import Annotated, Optional
@@ -219,10 +219,11 @@ def _load_painter(model: str|None, device: str, hints: Path|None, sidecar: bool)
     colorizer = Colorizer.from_pretrained(name, device)
     if hints: colorizer = partial(colorizer, hints=hints)
     label = name if name in shipped() else Path(name).stem
+    painter = Painter(colorizer, f"{label} {__version__}")
+    if not sidecar: return painter
     options = dict(model=model, device=device, hints=hints and file_facts(hints))
     weights = dict(name=name, **file_facts(weights_file(name)))
-    record = dict(weights=weights, options=options) if sidecar else None
-    return Painter(colorizer, f"{label} {__version__}", record)
+    return replace(painter, record=dict(weights=weights, options=options))
 
 def _say_unmarked(console: Console, jobs: list[Job], sidecar: bool):
     "One line for all results that cannot say what they are"

@@ -262,6 +262,7 @@ def _jpeg_options(notes: Notes) -> tuple:
     elif comment: options["comment"] = comment
     return options, said
 
+# %% ../nbs/61f_photo_notes.ipynb #61f040
 def _homeless(form: str, notes: Notes, texts: list) -> list:
     "Words about the notes that a format has no place for; `texts` are not in EXIF either"
     lost = ["IPTC"] if form in ("WEBP", "AVIF") and notes.iptc else []

@@ -34,6 +34,7 @@ def _register(prefix: str, space: str) -> None:
     try: ET.register_namespace(prefix, space)
     except ValueError: pass  # it keeps ns0, ns1 … for itself
 
+# %% ../nbs/61e_photo_xmp.ipynb #61e021
 def _parse_xmp(xmp: bytes):
     "The `rdf:RDF` element of a packet; raises `ValueError`"
     if b"<!DOCTYPE" in xmp or b"<!ENTITY" in xmp or b"\0" in xmp.rstrip(b"\0"):
@@ -55,6 +56,7 @@ def _write_xmp(rdf) -> bytes:
     begin = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'.encode()
     return begin + ET.tostring(root) + b'<?xpacket end="w"?>'
 
+# %% ../nbs/61e_photo_xmp.ipynb #61e020
 def _remove(rdf, names) -> None:
     "Take these properties off, whether written as attributes or as elements"
     for described in rdf.findall(_name("rdf", "Description")):
@@ -97,6 +99,7 @@ def _event(events, action: str, program: str, remark: str = "") -> None:
     _text_in(event, "stEvt", "softwareAgent", program)
     if remark: _text_in(event, "stEvt", "parameters", remark)
 
+# %% ../nbs/61e_photo_xmp.ipynb #61e022
 def marked_xmp(
     xmp: bytes,      # the scan's packet; may be empty or broken
     program: str,    # what coloured it, with weights and version
