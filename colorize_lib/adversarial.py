@@ -27,8 +27,8 @@ from .losses import discriminator_loss, generator_loss
 from .patchgan import PatchGAN
 from .recipes import ADVERSARIAL, AdversarialRecipe, learning_rate
 from colorize_lib.runs import (
-    batches_from, Clock, EMA, freeze_encoder, load_checkpoint, prepare_device,
-    save_checkpoint, write_log,
+    batches_from, Clock, EMA, freeze_encoder, load_checkpoint, parameter_groups,
+    prepare_device, save_checkpoint, write_log,
 )
 # what comes after a run; the first two for whoever looks for them here
 from .stopping import choose_snapshot, score_snapshots, plot_losses
@@ -37,12 +37,17 @@ from .weights import load_generator, save_generator
 
 # %% ../nbs/34b_adversarial.ipynb #08020
 def both_candidates(
-    yb: torch.Tensor,    # true ab/110, (B, 2, H, W)
-    pred: torch.Tensor,  # predicted ab/110, (B, 2, h, w), h and w a fraction of H and W
-) -> tuple:              # (real, fake), (B, 2, H, W) each
+    yb: torch.Tensor,     # true ab/110, (B, 2, H, W)
+    pred: torch.Tensor,   # predicted ab/110, (B, 2, h, w), h and w a fraction of H and W
+    small: bool = False,  # leave both at the prediction's size
+) -> tuple:               # (real, fake), (B, 2, H, W) each, or (B, 2, h, w)
     "What the discriminator compares, both at the prediction's resolution"
-    def enlarged(ab): return F.interpolate(ab.float(), yb.shape[-2:], mode="bilinear")
-    return enlarged(match_size(yb, pred)), enlarged(pred)
+    real = match_size(yb, pred)
+    fake = pred.float()
+    if small: return real, fake
+    def enlarged(ab): return F.interpolate(ab, yb.shape[-2:], mode="bilinear")
+    return enlarged(real), enlarged(fake)
+
 
 # %% ../nbs/34b_adversarial.ipynb #08024
 @contextmanager
@@ -81,7 +86,7 @@ def d_step(
 def g_step(
     discriminator: nn.Module,
     optimizer: torch.optim.Optimizer,  # the generator's
-    xb: torch.Tensor,        # (B, 1, H, W)
+    xb: torch.Tensor,        # (B, 1, H, W), of the size of `fake`
     yb: torch.Tensor,        # (B, 2, H, W)
     pred: torch.Tensor,      # what the generator answered, with its graph
     fake: torch.Tensor,      # the same as the discriminator sees it
@@ -89,6 +94,7 @@ def g_step(
     loss: str = "bce",       # one of `GAN_LOSSES`
     extra: torch.Tensor | float = 0.,  # further losses of `pred`, with their weights
     adversary: float = 1.0,  # weight of the adversarial loss
+    clip: float = 0.0,       # largest norm of the gradient; 0: no limit
 ) -> dict:                   # g: the adversarial loss; l1: mean |Δab|/110
     "One step of the generator toward fooling the discriminator and staying near the truth"
     with untouched(discriminator):
@@ -96,6 +102,8 @@ def g_step(
         l1 = l1_loss(pred, yb)
         optimizer.zero_grad()
         (adversary*adversarial + lam*l1 + extra).backward()
+        learnable = [q for group in optimizer.param_groups for q in group["params"]]
+        if clip: nn.utils.clip_grad_norm_(learnable, clip)
         optimizer.step()
     return dict(g=adversarial.item(), l1=l1.item())
 
@@ -133,10 +141,11 @@ def _networks(self: AdversarialStage, generator: nn.Module):
     self.discriminator = there(PatchGAN(
         r.receptive, width=r.d_width, spectral=r.spectral, norm=not r.spectral))
     self.feature_loss = there(FeatureLoss()) if r.feature else None
-    freeze_encoder(generator, r.frozen)
-    learnable = [q for q in generator.parameters() if q.requires_grad]
-    self.opt_g = torch.optim.Adam(learnable, r.lr, betas=r.betas)
-    self.opt_d = torch.optim.Adam(self.discriminator.parameters(), r.d_lr, betas=r.betas)
+    freeze_encoder(generator, r.frozen, r.depthwise)
+    groups = [dict(params=[q for q in group if q.requires_grad], share=share) for group, share
+              in zip(parameter_groups(generator), (r.encoder_lr, 1.0))]
+    self.opt_g = torch.optim.AdamW(groups, r.lr, betas=r.betas, weight_decay=r.weight_decay)
+    self.opt_d = torch.optim.Adam(self.discriminator.parameters(), r.d_lr, betas=r.d_betas)
 
 # %% ../nbs/34b_adversarial.ipynb #34b032
 @patch
@@ -145,14 +154,16 @@ def _generator_step(self: AdversarialStage, xb, yb, pred, real, fake) -> dict:
     r = self.recipe
     step = self.step - r.critic_steps
     total = max(1, self.clock.total(self.step) - r.critic_steps)
-    for group in self.opt_g.param_groups: group["lr"] = learning_rate(step, total, r)
+    rate = learning_rate(step, total, r)
+    for group in self.opt_g.param_groups: group["lr"] = rate*group["share"]
     extra = {}
     if self.feature_loss: extra["feature"] = r.feature*self.feature_loss(xb, fake, real)
+    seen = match_size(xb, fake)
     if r.colourful or r.neutral or r.rare:
         terms = colour_terms(pred, match_size(yb, pred), r.colourful, r.neutral, r.rare)
         extra["colour_terms"] = r.lam*terms
-    result = g_step(self.discriminator, self.opt_g, xb, yb, pred, fake, r.lam, r.loss,
-                    sum(extra.values()), r.adversary)
+    result = g_step(self.discriminator, self.opt_g, seen, yb, pred, fake, r.lam, r.loss,
+                    sum(extra.values()), r.adversary, r.clip)
     self.ema.update(self.generator)
     return result | {name: value.item() for name, value in extra.items()}
 
@@ -162,11 +173,13 @@ def batch(self: AdversarialStage, xb: torch.Tensor, yb: torch.Tensor) -> dict:
     "The discriminator's step and the generator's on one batch"
     r = self.recipe
     self.generator.train(not r.norm_frozen)
+    if r.frozen: self.generator.encoder.eval()
     self.discriminator.train()
     with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.bf16):
         pred = self.generator(xb)
-        real, fake = both_candidates(yb, pred)
-        result = d_step(self.discriminator, self.opt_d, xb, real, fake, r.loss)
+        real, fake = both_candidates(yb, pred, r.d_small)
+        seen = match_size(xb, fake)
+        result = d_step(self.discriminator, self.opt_d, seen, real, fake, r.loss)
         if self.step >= r.critic_steps:
             result |= self._generator_step(xb, yb, pred, real, fake)
     self.step += 1

@@ -8,6 +8,7 @@ __all__ = ['ab_colourfulness', 'colourfulness_loss', 'colour_terms', 'chroma_cur
 # %% ../nbs/52b_colour_terms.ipynb #52b005
 from torch import nn
 import torch
+import torch.nn.functional as F
 
 from .color import denormalize, lab_to_rgb
 from .lpips import load_lpips
@@ -66,8 +67,9 @@ class FeatureLoss(nn.Module):
     def train(self, mode=True): return self  # it looks, it does not learn
 
     def features(self, xb, ab):
-        "Feature maps of a colouring, from L/50-1 (B, 1, H, W) and ab/110 (B, 2, H, W)"
-        rgb = lab_to_rgb(torch.cat(denormalize(xb.float(), ab.float()), 1))
+        "Feature maps of a colouring, from L/50-1 (B, 1, H, W) and ab/110 (B, 2, h, w)"
+        ab = F.interpolate(ab.float(), xb.shape[-2:], mode="bilinear")
+        rgb = lab_to_rgb(torch.cat(denormalize(xb.float(), ab), 1))
         return [f.float() for f in self.net.features(rgb)]
 
     def forward(self, xb, fake, real):  # two colourings -> scalar, 0 for equal colours

@@ -21,8 +21,12 @@ class Recipe:
     minutes: float = 0.0    # train for so long, however many epochs; 0: `epochs` count
     lr: float = 1e-4        # peak learning rate of the generator
     betas: tuple = (0.9, 0.999)  # Adam's two momenta
+    weight_decay: float = 0.0  # decoupled (AdamW); 0 is plain Adam
+    clip: float = 0.0       # largest norm of the gradient; 0: no limit
     cosine: bool = False    # a constant rate; True: 100 steps up, then half a cosine to 0
+    encoder_lr: float = 1.0  # the encoder's learning rate as a fraction of `lr`
     frozen: int = 0         # how many first parts of the generator's encoder never change
+    depthwise: bool = True  # the encoder's depthwise kernels learn; they cost half the time
     ema: float = 0.999      # decay of the averaged weights
     bf16: bool = False      # forward pass in bfloat16 where that is faster, channels last
     shares: tuple = ()      # of an epoch for each source of photos; (): each photo once
@@ -39,9 +43,6 @@ class L1Recipe(Recipe):
     "How the L1 stage trains a generator"
     model: str = "thesis"      # one of `weights.GENERATORS`
     pretrained: bool = False   # start from ImageNet features in the encoder
-    weight_decay: float = 0.0  # decoupled (AdamW); 0 is plain Adam
-    encoder_lr: float = 1.0    # the encoder's learning rate as a fraction of `lr`
-    clip: float = 0.0          # largest norm of the gradient; 0: no limit
 
 # %% ../nbs/34e_recipes.ipynb #28db0893
 RECIPES = dict(
@@ -60,7 +61,8 @@ RECIPES["bins"] = replace(RECIPES["compact"], model="bins")  # chapter 5.2a
 class AdversarialRecipe(Recipe):
     "How the adversarial stage trains a generator and a discriminator"
     lr: float = 2e-4
-    betas: tuple = (0.5, 0.999)  # of both networks
+    betas: tuple = (0.5, 0.999)    # of the generator
+    d_betas: tuple = (0.5, 0.999)  # of the discriminator
     lam: float = 100.0         # λ: weight of the mean L1 beside the adversarial loss
     loss: str = "bce"          # one of `losses.GAN_LOSSES`
     adversary: float = 1.0     # weight of the adversarial loss; 0: it changes nothing
@@ -68,6 +70,7 @@ class AdversarialRecipe(Recipe):
     feature: float = 0.0       # weight of the feature loss of chapter 5.2b
     receptive: int = 70        # patch of the discriminator, pixels: 1, 16, 70 or 286
     d_width: int = 64          # channels after its first layer
+    d_small: bool = False      # it looks at the size of the answer, not of the crop
     spectral: bool = False     # spectral norm in the discriminator, in place of batch norm
     critic_steps: int = 0      # steps at the start in which only the discriminator learns
     norm_frozen: bool = False  # the generator's batch norm keeps its statistics
@@ -76,8 +79,14 @@ class AdversarialRecipe(Recipe):
 ADVERSARIAL = dict(
     plain=AdversarialRecipe(), thesis=AdversarialRecipe(),
     compact=AdversarialRecipe(size=128, epochs=1, lam=20.0, lr=1e-4, critic_steps=200,
-                              frozen=8, norm_frozen=True, bf16=True, aged=0.3))
-ADVERSARIAL["refined"] = ADVERSARIAL["bins"] = ADVERSARIAL["compact"]
+                              frozen=8, norm_frozen=True, bf16=True, aged=0.3),
+    refined=AdversarialRecipe(  # chapter 5.2b
+        size=160, batch_size=40, epochs=12, lr=3e-4, betas=(0.9, 0.99), weight_decay=0.02,
+        clip=20.0, cosine=True, encoder_lr=0.5, frozen=3, depthwise=False, ema=0.998,
+        bf16=True, aged=0.12, least=0.12, lam=20.0, feature=25.0, adversary=0.3,
+        loss="hinge", d_betas=(0.5, 0.99), d_width=32, d_small=True, spectral=True,
+        colourful=3.0, neutral=1.0, rare=0.5))
+ADVERSARIAL["bins"] = ADVERSARIAL["compact"]
 
 # %% ../nbs/34e_recipes.ipynb #5f5d4a84
 def recipe_for(

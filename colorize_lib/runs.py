@@ -214,19 +214,27 @@ class ResumableLearner(Learner):
 
 # %% ../nbs/34d_runs.ipynb #34d069d
 def freeze_encoder(
-    model: nn.Module,  # with an `encoder` of a `stem` and `stages`
-    parts: int,        # how many of its first parts, the stem first
+    model: nn.Module,        # with an `encoder` of a `stem` and `stages`
+    parts: int,              # how many of its first parts, the stem first
+    depthwise: bool = True,  # whether the depthwise kernels of the other parts learn
 ):
-    "Keep the first parts of an encoder as they are"
-    if not parts: return
-    for part in [model.encoder.stem, *model.encoder.stages][:parts]: part.requires_grad_(False)
+    "Keep the first parts of an encoder as they are, and where asked all depthwise kernels"
+    if parts:
+        first = [model.encoder.stem, *model.encoder.stages][:parts]
+        for part in first: part.requires_grad_(False)
+    if depthwise: return
+    kernels = [m for m in model.encoder.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    for kernel in kernels: kernel.requires_grad_(False)
 
 class FreezeEncoder(Callback):
     "Freeze the first parts of the encoder, and the batch-norm statistics of all of it"
     order = 5  # after fastai has put the whole model into training mode
-    def __init__(self, parts: int): self.parts = parts
-    def before_fit(self): freeze_encoder(self.model, self.parts)
+    def __init__(self, parts: int, depthwise: bool = True):
+        self.parts = parts
+        self.depthwise = depthwise
+    def before_fit(self): freeze_encoder(self.model, self.parts, self.depthwise)
     def before_train(self): self.model.encoder.eval()
+
 
 # %% ../nbs/34d_runs.ipynb #7a235d2f
 def parameter_groups(

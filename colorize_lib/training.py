@@ -228,7 +228,8 @@ def l1_learner(
     clock = Clock(recipe.epochs*dls.train.n_batches, recipe.minutes, dls.valid.n_batches)
     stage = Stage(recipe, EMA(model, recipe.ema), ratio, clock)
     cbs = [stage, Checkpoints(stage, path, every), OnTime(stage)]
-    if recipe.frozen: cbs.append(FreezeEncoder(recipe.frozen))
+    if recipe.frozen or not recipe.depthwise:
+        cbs.append(FreezeEncoder(recipe.frozen, recipe.depthwise))
     if recipe.bf16 and native_bfloat16(dls.device.type): cbs.append(Autocast())
     if compiled: cbs.append(Compiled())
     adam = partial(OptimWrapper, opt=torch.optim.AdamW, betas=recipe.betas,
