@@ -120,6 +120,71 @@ def test_links_to_notebooks_lead_to_notebooks():
     target = re.compile(r"\]\((?:nbs/)?(\w+)\.ipynb")
     assert {name: lost for name, text in texts() if (lost := [s for s in target.findall(text) if s not in NOTEBOOKS])} == {}
 
+# ---- the words of the primer: a link, or an explanation in italics, where a chapter uses them first ----
+
+PRIMER = {  # how prose writes a term -> the place in chapter 1.2b that explains it
+    r"[Tt]ensors?": "sec-tensor",
+    r"[Cc]onvolutions?": "sec-convolution",
+    r"[Kk]ernels?": "sec-convolution",
+    r"[Aa]ctivations?|(?:leaky )?ReLU|tanh|[Ss]igmoid": "sec-activation",
+    r"[Ll]oss(?:es)?": "sec-loss",
+    r"[Gg]radients?": "sec-loss",
+    r"[Ll]earning rates?": "sec-rate",
+    r"[Bb]atch(?:es)?(?![ -]norm)": "sec-batch",
+    r"[Ee]pochs?": "sec-batch",
+    r"AdamW?": "sec-adam",
+    r"[Mm]oment(?:um|a)": "sec-adam",
+    r"[Bb]atch[ -]norm(?:s|alisation)?": "sec-norm",
+    r"[Oo]verfit(?:s|ting)?": "sec-overfitting",
+    r"[Vv]alidation": "sec-overfitting",
+    r"[Nn]etworks?": "sec-network",
+    r"[Ll]ayers?": "layer",
+    r"[Ff]eature maps?": "feature-map",
+    r"[Ss]trides?": "stride",
+    r"[Rr]eceptive fields?": "receptive-field",
+    r"[Ee]ncoders?": "encoder",
+    r"[Dd]ecoders?": "decoder",
+    r"[Ss]kip connections?|[Ss]kips": "skip",
+    r"[Hh]yperparameters?": "hyperparameter",
+    r"Jacobians?": "sec-jacobian",
+}
+OTHER_SENSES = (r"without a network|network drive|without loss|a sky has a gradient|into layers|over the layers"
+                r"|transparent layer|that layer alone|layer was merged|a layer of 600")
+NOT_PROSE = re.compile(
+    r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|(?<!\\)\$[^$\n]+\$"         # code and formulas
+    r"|^#+ [^\n]*|^:::[^\n]*|^\|[^\n]*|\{[#=][^}]*\}|<[^>\n]+>"     # headings, boxes, tables, attributes
+    r"|!?\[[^\[\]]*\]\([^)\s]*\)|\[-?@[^\]]*\]|" + OTHER_SENSES,  # links and citations
+    re.S | re.M)
+
+def as_prose(text):
+    "The text with everything else blanked, character by character"
+    return NOT_PROSE.sub(lambda found: re.sub(r"\S", "\0", found[0]), text)
+
+def is_explained(cells, term, place):
+    "Whether a chapter does without a term, or its first use is a link to the primer or stands in italics"
+    plain = re.compile(rf"(?<![\w\-.])(?:{term})(?!\w|-\w)")
+    explained = re.compile(rf"\[[^\]]*\b(?:{term})\b[^\]]*\]\(12b_primer\.ipynb#{place}\)|(?<!\*)\*(?:{term})\*(?!\*)")
+    for cell in cells[1:]:  # the title has no links
+        if cell["cell_type"] != "markdown": continue
+        first = plain.search(as_prose(pages.source(cell)))
+        helped = explained.search(pages.source(cell))
+        if first or helped: return bool(helped) and (not first or helped.start() <= first.start())
+    return True
+
+def test_unexplained_words_are_found():
+    def explained(text): return is_explained([{}, dict(cell_type="markdown", source=text)], *("[Ee]pochs?", "sec-batch"))
+    link = "[epochs](12b_primer.ipynb#sec-batch)"
+    assert [explained(text) for text in ("", f"20 {link}, and each epoch", "An *epoch* is", f"`epoch`\n# An epoch\n{link}")] == [True]*4
+    assert [explained(text) for text in ("20 epochs", f"one epoch of 20 {link}", "[epoch](#sec-batch), epoch")] == [False]*3
+
+@pytest.mark.parametrize("stem", [stem for stem in NUMBERED if stem[0] in "12345" and stem != "12b_primer"])
+def test_words_of_the_primer_are_explained_at_their_first_use(stem):
+    assert [term for term, place in PRIMER.items() if not is_explained(NOTEBOOKS[stem], term, place)] == []
+
+def test_the_primer_has_these_places():
+    text = "".join(map(pages.source, NOTEBOOKS["12b_primer"]))
+    assert [place for place in PRIMER.values() if f"{{#{place}}}" not in text] == []
+
 # ---- modules: one idea each, and imports that point one way ----
 
 LAYERS = [layer.split() for layer in (
