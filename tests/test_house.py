@@ -1,5 +1,5 @@
 """The house: each section of the thesis has its place, references lead there, imports point one way, lines are short."""
-import ast, re, subprocess, sys
+import ast, csv, re, subprocess, sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -184,6 +184,12 @@ def test_words_of_the_primer_are_explained_at_their_first_use(stem):
 def test_the_primer_has_these_places():
     text = "".join(map(pages.source, NOTEBOOKS["12b_primer"]))
     assert [place for place in PRIMER.values() if f"{{#{place}}}" not in text] == []
+
+def test_links_to_words_lead_to_a_line_of_the_glossary():
+    lines = (ROOT/"data"/"glossary.csv").read_text(encoding="utf-8").splitlines()[1:]
+    words = {re.sub("[^a-z0-9]+", "-", next(csv.reader([line]))[0].casefold()).strip("-") for line in lines}
+    links = {(stem, word) for stem, text in texts() for word in re.findall(r"92_glossary\.ipynb#word-([^)\s]+)\)", text)}
+    assert links and {link for link in links if link[1] not in words} == set()
 
 # ---- modules: one idea each, and imports that point one way ----
 
