@@ -77,16 +77,23 @@ def anchors(names):
     return dict(cell_type="markdown", id=id, metadata={}, source=f"```{{=html}}\n{marks}\n```")
 
 
+def titles(cells):
+    "The headings of a lesson in small letters: each is the id of its section, if it is one word"
+    prose = (source(cell) for cell in cells if cell["cell_type"] == "markdown")
+    return {line.lower() for text in prose for line in re.findall(r"^#+ (.+?) *$", text, re.M)}
+
+
 def document_once(cells, lesson):
     "Leave out the documentation of functions whose source is on the page; put the rest in the order of `lesson`"
     place = {name: i for i, name in enumerate(name for cell in lesson for name in definitions(cell))}
     in_source = [name for cell in lesson if "exports" in directives(cell) for name in definitions(cell)]
+    taken = titles(lesson)
     result = []
     for cell in cells:
         if documented(cell) in in_source: continue
         if cell["cell_type"] == "code" and source(cell).startswith(NBDEV_FOLD):
             cell["source"] = source(cell).removeprefix(NBDEV_FOLD)
-            if names := definitions(cell): result.append(anchors(names))
+            if names := [name for name in definitions(cell) if name.lower() not in taken]: result.append(anchors(names))
         result.append(cell)
     return in_order(result, place)
 
