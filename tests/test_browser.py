@@ -2,6 +2,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -129,3 +130,73 @@ def test_the_search_finds_prose_before_functions(browser, site):
     assert functions and min(functions) > texts.index("2.1 Colour spaces · Into the gamut, at constant lightness and hue")
     ActionChains(browser).send_keys(Keys.ENTER).perform()
     WebDriverWait(browser, 20).until(lambda _: "index.html" not in browser.current_url)
+
+# ---- things to touch ----
+
+def test_the_border_between_two_pictures_moves_by_keyboard(browser, site):
+    dressed(browser, "light", 1280)
+    open_page(browser, site, "11_introduction")
+    tool = browser.find_element("css selector", "[data-tool=compare]")
+    before, after = tool.find_elements("css selector", "img")
+    assert before.size == after.size and before.location == after.location
+    slider = tool.find_element("css selector", "input")
+    shown = lambda: after.value_of_css_property("clip-path")
+    middle = shown()
+    slider.send_keys(Keys.ARROW_LEFT)
+    assert middle == "inset(0px 0px 0px 50%)" and shown() == "inset(0px 0px 0px 49%)"
+    slider.send_keys(Keys.HOME)
+    assert slider.get_attribute("aria-valuetext") == "100 % in colour"
+
+def test_the_sliders_know_the_formulas_of_chapter_2_1(browser, site):
+    from colorize_lib.color import photo_to_lab
+    open_page(browser, site, "11_introduction")
+    colours = [(0, 0, 0), (255, 255, 255), (3, 2, 9), (230, 120, 30), (12, 200, 99), (0, 0, 255)]
+    found = browser.execute_script("return arguments[0].map(c => labTool.toLab(...c))", colours)
+    expected = photo_to_lab(np.array([colours], dtype=np.uint8))[:, 0].T.tolist()
+    assert np.abs(np.array(found) - expected).max() < 0.05
+    back = browser.execute_script("return arguments[0].map(c => labTool.toRgb(...c))", found)
+    assert np.abs(np.array(back) - colours).max() < 0.02
+
+def test_a_photo_follows_the_sliders(browser, site):
+    open_page(browser, site, "11_introduction")
+    tool = browser.find_element("css selector", "[data-tool=lab]")
+    WebDriverWait(browser, 20).until(lambda _: "L 0, a 0" in tool.text)
+    mean = lambda: browser.execute_script("""const c = document.querySelector("[data-tool=lab] canvas");
+        const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data, sum = [0, 0, 0];
+        for (let i = 0; i < d.length; i++) if (i % 4 < 3) sum[i % 4] += d[i]; return sum.map(s => 4*s/d.length);""")
+    before = mean()
+    light, _, _, chroma = tool.find_elements("css selector", "input[type=range]")
+    chroma.send_keys(Keys.HOME)
+    red, green, blue = mean()
+    assert before[0] - before[2] > 10 > 1 > abs(red - green) + abs(green - blue)
+    light.send_keys(Keys.END)
+    assert mean()[0] > red + 30 and "L 50, a 0, b 0, colour 0 %" in tool.text
+    tool.find_element("css selector", "button").send_keys(Keys.ENTER)
+    assert mean() == before
+
+PLAYED = "const game = gameTool.game(arguments[0]); for (let i = 0; i < 200; i++) game.play(arguments[1], 1e-2); const {mean, spread} = game.state(); return [mean, spread];"
+
+def test_the_game_arrives_where_the_chapter_says(browser, site):
+    open_page(browser, site, "23_gan")
+    for seed in (42, 43):
+        mean, spread = browser.execute_script(PLAYED, seed, 10**-2.25)
+        assert abs(mean - 4) < 0.3 and 0.3 < spread < 0.7
+    mean, _ = browser.execute_script(PLAYED, 42, 0.1)
+    assert abs(mean - 4) > 1
+
+def test_the_game_is_played_in_rounds_and_pauses(browser, site):
+    open_page(browser, site, "23_gan")
+    tool = browser.find_element("css selector", "[data-tool=game]")
+    play, once, again = tool.find_elements("css selector", "button")
+    said = tool.find_element("css selector", "p")
+    assert said.text.startswith("Round 0:") and "gray hill" in tool.find_element("css selector", "canvas").get_attribute("aria-label")
+    once.send_keys(Keys.ENTER)
+    assert said.text.startswith("Round 1:")
+    play.send_keys(Keys.ENTER)
+    assert play.text == "Pause"
+    WebDriverWait(browser, 30).until(lambda _: said.text.startswith("Round 4:"))
+    play.send_keys(Keys.ENTER)
+    stopped = said.text
+    assert play.text == "Play" and not browser.execute_async_script("setTimeout(arguments[0], 500)") and said.text == stopped
+    again.send_keys(Keys.ENTER)
+    assert said.text.startswith("Round 0:")

@@ -143,8 +143,10 @@ def card(config, path, page):
 def finish_page(text, page, path, config):
     "The HTML of a rendered page, finished; `page` is its file and `path` where it lies in the site"
     home = "../" * path.count("/")
+    scripts = ["site", *sorted(set(re.findall(r'<div data-tool="(\w+)"', text)))]
     text = outside_code(text, lambda part: PICTURE.sub(lambda m: with_file(m[0], page), EQUAL_WIDTHS.sub("", part)))
-    head = f'{card(config, path, text)}\n<link rel="icon" href="{home}assets/icon.svg">\n<script src="{home}assets/site.js" defer></script>\n</head>'
+    tags = "\n".join(f'<script src="{home}assets/{name}.js" defer></script>' for name in scripts)
+    head = f'{card(config, path, text)}\n<link rel="icon" href="{home}assets/icon.svg">\n{tags}\n</head>'
     text = text.replace("</head>", head, 1)
     text = re.sub(r"<body\b[^>]*>", r'\g<0><a class="skip-link" href="#quarto-document-content">Skip to the text</a>', text, count=1)
     text = text.replace('<nav class="navbar', '<nav aria-label="Site" class="navbar', 1)
