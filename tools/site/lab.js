@@ -38,7 +38,7 @@ const labTool = {
       controls.append(label);
       return input;
     }
-    const range = (text, min, max, value) => control(text, "range", {min, max, value, step: 1});
+    const range = (text, min, max, value) => control(text, "range", {min, max, defaultValue: value});
     const light = range("L: darker, lighter", -50, 50, 0);
     const red = range("a: toward green, toward red", -80, 80, 0);
     const yellow = range("b: toward blue, toward yellow", -80, 80, 0);
