@@ -10,9 +10,9 @@ from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 AXE = (Path(__file__).parent/"vendor"/"axe.min.js").read_text(encoding="utf-8")
-# what stands on every page alike is looked at once, on SAMPLES, and so are the colours of code
+# what stands on every page alike is looked at once, on SAMPLES, and so are the colours of code and formulas
 SAMPLES = ("index", "24_unet", "25_patchgan")
-ALIKE = [["#quarto-sidebar"], ["#quarto-header"], ["pre code span"]]
+ALIKE = [["#quarto-sidebar"], ["#quarto-header"], ["pre code span"], ["math"]]
 RUN_AXE = """
 const done = arguments[1], grave = ["serious", "critical"];
 axe.run({exclude: arguments[0]}, {resultTypes: ["violations"]}).then(result => done(result.violations

@@ -184,6 +184,13 @@ def test_pictures_become_files_with_the_same_pixels(tmp_path):
     in_code = f"<script>'<img src=\"{inline(image)}\">'</script>"
     assert finish.outside_code(in_code, lambda part: finish.PICTURE.sub("", part)) == in_code
 
+def test_pictures_that_are_files_already_wait_too(tmp_path):
+    folder = tmp_path/"23_gan_files"
+    folder.mkdir()
+    Image.new("RGB", (30, 20), "red").save(folder/"x.png")
+    tag = finish.with_file('<img src="23_gan_files/x.png" class="img-fluid" width="3" height="2">', tmp_path/"23_gan.html")
+    assert re.fullmatch(r'<img src="images/\w+\.\w+" loading="lazy" decoding="async" class="img-fluid" width="3" height="2">', tag)
+
 def test_a_film_shows_its_first_frame(tmp_path):
     first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
     tag = finish.with_file(f'<img src="{inline(first, save_all=True, append_images=[second])}">', tmp_path/"x.html")
@@ -205,6 +212,21 @@ def test_the_search_knows_prose_from_functions():
     assert list(finish.search_index({"nbs/1_a.html": page}, {"1_a": {"f_of"}})) == [
         ["nbs/1_a.html", "One", "", "", "First", 0], ["nbs/1_a.html", "One", "why", "Why", "Because", 0],
         ["nbs/1_a.html", "One", "f_of", "f_of", "It does", 1]]
+
+def test_a_site_of_quarto_s_is_finished_too(tmp_path):
+    (tmp_path/"nbs").mkdir()
+    page = tmp_path/"nbs"/"23_gan.html"
+    page.write_text('''<html><head><meta name="description" content="A &amp; B"></head><body class="nav-fixed">
+      <main class="content" id="quarto-document-content"><h1 class="title">2.3 Game</h1><div data-tool="game"></div></main></body></html>''')
+    (tmp_path/"bootstrap.css").write_text("@import url(https://a.b/c;d);p{}")
+    config = dict(website={"title": "T", "description": "D", "site-url": SITE})
+    finish.finish(tmp_path, config, {"23_gan": set()})
+    text = page.read_text()
+    for tag in ("../assets/site.js", "../assets/game.js", 'class="skip-link" href="#quarto-document-content"', 'tabindex="-1"',
+                'property="og:title" content="2.3 Game"', f'content="{SITE}/nbs/23_gan.html"'): assert text.count(tag) == 1, tag
+    assert (tmp_path/"bootstrap.css").read_text() == "p{}" and (tmp_path/"assets"/"game.js").is_file()
+    assert (tmp_path/"llms.txt").read_text().endswith(f"- [2.3 Game]({SITE}/nbs/23_gan.html): A & B\n")
+    assert (tmp_path/"assets"/"search-index.js").read_text() == 'const searchIndex = [["nbs/23_gan.html", "2.3 Game", "", "", "", 0]];\n'
 
 # ---- the rendered site ----
 
