@@ -96,6 +96,13 @@ def test_the_first_tab_leads_past_the_navigation(browser, site):
     ActionChains(browser).send_keys(Keys.ENTER).perform()
     assert browser.switch_to.active_element.tag_name == "main"
 
+def test_a_formula_wider_than_a_phone_scrolls_by_keyboard(browser, site):
+    dressed(browser, "light", 390)
+    open_page(browser, site, "24_unet")
+    box = browser.find_element("css selector", ".wide-math")
+    assert box.get_attribute("tabindex") == "0" and "512" in box.text
+    assert browser.execute_script(STICKS_OUT) == []
+
 def test_a_figure_enlarges_and_escape_closes_it(browser, site):
     dressed(browser, "light", 1280)
     open_page(browser, site, "11_introduction")

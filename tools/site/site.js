@@ -40,8 +40,22 @@ for (const icon of all("i.bi[role=img]:not([aria-label])")) {
 }
 
 // what scrolls sideways scrolls with the arrow keys too
-const SCROLLS = "main pre, main .equation, main .cell-output-display, main .sd-table, main math[display=block], nav, #quarto-sidebar";
+const SCROLLS = "main pre, main .equation, main .cell-output-display, main .sd-table, main math[display=block], .wide-math, nav, #quarto-sidebar";
+
+// a formula in a line that is wider than the window scrolls by itself
+function boxWideFormulas() {
+  const edge = main.getBoundingClientRect().right + 1;
+  const wide = all("main math:not([display=block])").filter(math => math.getBoundingClientRect().right > edge);
+  for (const math of wide) {
+    if (math.closest(".wide-math, .equation")) continue;
+    const box = make("span", {className: "wide-math"});
+    math.replaceWith(box);
+    box.append(math);
+  }
+}
+
 function reachScrolled() {
+  boxWideFormulas();
   for (const area of all(SCROLLS)) {
     const overflow = getComputedStyle(area);
     const wide = area.scrollWidth > area.clientWidth + 1 && /auto|scroll/.test(overflow.overflowX);
