@@ -1,12 +1,14 @@
 """The site: how pages are prepared, and that nothing raw is left on them, every page is there, every figure described."""
-import html, os, re, shutil, subprocess, sys
+import base64, html, io, os, re, sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT/"tools"))
-import build_site, pages, without_quarto
+import build_site, finish, links, pages, without_quarto
 
 # ---- the preparation, on small made-up notebooks ----
 
@@ -40,6 +42,11 @@ def test_a_function_whose_source_is_shown_stands_once():
     assert '<a id="first"></a>' in anchors["source"] and '<a id="second"></a>' in anchors["source"]
     assert shown["source"] == "def first(x): return x\nclass Second: pass"
     assert pages.documented(documentation) == "third"
+
+def test_a_function_called_like_a_heading_gets_no_second_id():
+    lesson = [prose("## Summary"), code("#| exports\ndef summary(): pass\ndef other(): pass")]
+    anchors, _ = prepared([nbdev_exports("def summary(): pass\ndef other(): pass")], lesson)
+    assert 'id="other"' in anchors["source"] and 'id="summary"' not in anchors["source"]
 
 def test_documentation_comes_in_the_order_of_the_source():
     lesson = [code("#| export\ndef zebra(): pass\ndef apple(): pass"), code("#| export\ndef mango(): pass")]
@@ -117,11 +124,12 @@ def test_cells_are_stored_as_lists_of_lines(tmp_path):
 def test_quarto_renders_the_prepared_pages_where_it_is_installed(tmp_path, monkeypatch):
     quarto = tmp_path/"bin"/"quarto"
     quarto.parent.mkdir()
-    quarto.write_text('#!/bin/sh\necho "$@" > "$2/asked"\nmkdir "$2/_docs"\n')
+    quarto.write_text('#!/bin/sh\necho "$@" > "$2/asked"\ncommand -v nbdev_docs > "$2/found"\nmkdir "$2/_docs"\n')
     quarto.chmod(0o755)
-    monkeypatch.setenv("PATH", str(quarto.parent), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(quarto.parent), "/usr/bin", "/bin"]))  # .venv is not activated
     assert build_site.render(tmp_path) == tmp_path/"_docs"
     assert (tmp_path/"asked").read_text().split() == ["render", str(tmp_path), "--no-cache"]
+    assert (tmp_path/"found").read_text().strip() == str(Path(sys.executable).parent/"nbdev_docs")
 
 def test_a_reference_to_nothing_is_told(tmp_path):
     path = tmp_path/"x.ipynb"
@@ -137,19 +145,90 @@ def test_citations_and_formulas_are_resolved(tmp_path):
     assert "@" not in re.sub(r"```.*?```", "", text, flags=re.S) and "[Equation 1](#eq-y)" in text
     assert text.count("<math") == 2 and "csl-entry" in text
 
-# ---- the rendered site ----
+# ---- links, on small texts ----
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    "The site as smalldocs renders it, from a copy of the project"
-    copy = tmp_path_factory.mktemp("site")/"project"
-    skip = shutil.ignore_patterns(".git", ".venv", "_proc", "_docs", "build", "dist", "runs", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, copy, ignore=skip)
-    without = os.pathsep.join(p for p in os.environ["PATH"].split(os.pathsep) if not (Path(p)/"quarto").exists())
-    run = subprocess.run([sys.executable, "tools/build_site.py"], cwd=copy, env={**os.environ, "PATH": without},
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert run.returncode == 0, run.stdout[-3000:]
-    return copy/"_docs"
+SITE = "https://a.b/c"
+
+def test_automatic_links_lead_to_pages_called_like_their_notebooks():
+    places = {"34a_pretraining": {"l1_step"}, "23_gan": {"train", "play"}}
+    text = f"[`l1_step`]({SITE}/nbs/pretraining.html#l1_step) and [`play()`]({SITE}/nbs/gan.html#play)"
+    assert links.lead(text, SITE, places) == "[`l1_step`](34a_pretraining.html#l1_step) and [`play()`](23_gan.html#play)"
+
+def test_automatic_links_that_mislead_are_taken_out():
+    places = {"23_gan": {"train"}}
+    word = f"[`train`]({SITE}/nbs/gan.html#train)"
+    unknown = f"[`l1_step`]({SITE}/nbs/gan.html#l1_step), [`of_old()`]({SITE}/nbs/gone.html#of_old)"
+    assert links.lead(f"{word}, {unknown}, [mine]({SITE}/x)", SITE, places) == f"`train`, `l1_step`, `of_old()`, [mine]({SITE}/x)"
+
+def test_pages_are_called_like_their_notebooks():
+    front = dict(cell_type="raw", id="r", metadata={}, source="---\naliases:\n- /gan\noutput-file: gan.html\ntitle: T\n---\n")
+    assert sources(prepared([front])) == ["---\ntitle: T\n---\n"]
+    assert links.in_output('<a href="23_gan.ipynb#play"> <a href="x.ipynb">') == '<a href="23_gan.html#play"> <a href="x.html">'
+
+def test_badges_are_words():
+    assert links.as_words("[![Open In Colab](https://c.d/e.svg)](https://f.g)") == "[Open In Colab](https://f.g)"
+
+# ---- the finish, on small pages ----
+
+def inline(image, kind="png", **options):
+    data = io.BytesIO()
+    image.save(data, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
+
+def test_pictures_become_files_with_the_same_pixels(tmp_path):
+    image = Image.linear_gradient("L").convert("RGB")
+    tag = finish.with_file(f'<img alt="A" src="{inline(image)}">', tmp_path/"x.html")
+    name = re.fullmatch(r'<img alt="A" src="(images/\w+\.(?:png|webp))" width="256" height="256" loading="lazy" decoding="async">', tag)
+    assert Image.open(tmp_path/name[1]).convert("RGB").tobytes() == image.tobytes()
+    assert finish.with_file(tag, tmp_path/"x.html") == tag
+    in_code = f"<script>'<img src=\"{inline(image)}\">'</script>"
+    assert finish.outside_code(in_code, lambda part: finish.PICTURE.sub("", part)) == in_code
+
+def test_pictures_that_are_files_already_wait_too(tmp_path):
+    folder = tmp_path/"23_gan_files"
+    folder.mkdir()
+    Image.new("RGB", (30, 20), "red").save(folder/"x.png")
+    tag = finish.with_file('<img src="23_gan_files/x.png" class="img-fluid" width="3" height="2">', tmp_path/"23_gan.html")
+    assert re.fullmatch(r'<img src="images/\w+\.\w+" loading="lazy" decoding="async" class="img-fluid" width="3" height="2">', tag)
+
+def test_a_film_shows_its_first_frame(tmp_path):
+    first, second = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    tag = finish.with_file(f'<img src="{inline(first, save_all=True, append_images=[second])}">', tmp_path/"x.html")
+    still, moving = re.search(r'src="([^"]+)".* data-moving="([^"]+)"', tag).groups()
+    assert Image.open(tmp_path/still).convert("RGB").getpixel((0, 0)) == (255, 0, 0)
+    assert Image.open(tmp_path/moving).n_frames == 2
+
+def test_style_sheets_fetch_nothing():
+    font = "@import url(https://a.b/css2?family=Sans:wght@300;400;700&display=swap);"
+    assert finish.FOREIGN_IMPORT.sub("", f'{font}a{{}}@import "https://a.b/c.css";@import "mine.css";') == 'a{}@import "mine.css";'
+
+def test_columns_get_the_width_that_they_need():
+    widths = '<table><colgroup>\n<col style="width: 25%">\n<col style="width: 75%">\n</colgroup><thead>'
+    assert finish.EQUAL_WIDTHS.sub("", widths) == "<table><thead>"
+
+def test_the_search_knows_prose_from_functions():
+    page = '''<nav>menu</nav><h2>On this page</h2><main><h1>One</h1><p>First</p><section id="why"><h2 class="a">Why</h2><p>Be<em>cause</em></p>
+      <pre>code</pre></section><h3 id="f_of">f_of</h3><p>It does</p></main><p>foot</p>'''
+    assert list(finish.search_index({"nbs/1_a.html": page}, {"1_a": {"f_of"}})) == [
+        ["nbs/1_a.html", "One", "", "", "First", 0], ["nbs/1_a.html", "One", "why", "Why", "Because", 0],
+        ["nbs/1_a.html", "One", "f_of", "f_of", "It does", 1]]
+
+def test_a_site_of_quarto_s_is_finished_too(tmp_path):
+    (tmp_path/"nbs").mkdir()
+    page = tmp_path/"nbs"/"23_gan.html"
+    page.write_text('''<html><head><meta name="description" content="A &amp; B"></head><body class="nav-fixed">
+      <main class="content" id="quarto-document-content"><h1 class="title">2.3 Game</h1><div data-tool="game"></div></main></body></html>''')
+    (tmp_path/"bootstrap.css").write_text("@import url(https://a.b/c;d);p{}")
+    config = dict(website={"title": "T", "description": "D", "site-url": SITE})
+    finish.finish(tmp_path, config, {"23_gan": set()})
+    text = page.read_text()
+    for tag in ("../assets/site.js", "../assets/game.js", 'class="skip-link" href="#quarto-document-content"', 'tabindex="-1"',
+                'property="og:title" content="2.3 Game"', f'content="{SITE}/nbs/23_gan.html"'): assert text.count(tag) == 1, tag
+    assert (tmp_path/"bootstrap.css").read_text() == "p{}" and (tmp_path/"assets"/"game.js").is_file()
+    assert (tmp_path/"llms.txt").read_text().endswith(f"- [2.3 Game]({SITE}/nbs/23_gan.html): A & B\n")
+    assert (tmp_path/"assets"/"search-index.js").read_text() == 'const searchIndex = [["nbs/23_gan.html", "2.3 Game", "", "", "", 0]];\n'
+
+# ---- the rendered site ----
 
 def pages_of(site):
     found = sorted((site/"nbs").glob("*.html"))
@@ -195,11 +274,56 @@ def test_every_figure_is_described(site):
             alt = re.search(r'alt="([^"]*)"', image)
             assert alt and len(alt[1]) > 10, (page.name, re.sub(r"base64,[^\"]*", "base64,...", image)[:200])
 
-def test_links_between_pages_lead_somewhere(site):
-    ids = {page.name: set(re.findall(r'\bid="([^"]+)"', markup(page))) for page in pages_of(site)}
-    for page in pages_of(site):
-        links = re.findall(r'<a href="([\w-]+\.(?:html|ipynb))(?:#([^"]*))?"', markup(page))
-        lost = [(name, place) for name, place in links if name not in ids or place and place not in ids[name]]
-        assert lost == [], page.name
+def lost_links(site):
+    "The links of each page that lead to no file or to no place on it"
+    ids = {page: set(re.findall(r'\s(?:id|data-anchor-id)="([^"]+)"', markup(page))) for page in pages_of(site)}
+    for page in ids:
+        for link in re.findall(r'<a\b[^>]*\shref="([^"]+)"', re.sub(r"<script\b.*?</script>", "", markup(page), flags=re.S)):
+            if re.match(r"\w+:", link): continue
+            name, _, place = link.partition("#")
+            file = (page.parent/unquote(name)).resolve() if name else page
+            if not file.exists() or place and file in ids and unquote(place) not in ids[file]: yield page.name, link
+
+def test_every_link_inside_the_site_leads_somewhere(site):
+    assert list(lost_links(site)) == []
     assert 'href="25_patchgan.html#fig-layers"' in markup(site/"nbs"/"51_conclusion.html")
     assert 'href="51_conclusion.html#figure-2.13"' in markup(site/"nbs"/"25_patchgan.html")
+
+def test_lost_links_are_found(tmp_path):
+    (tmp_path/"nbs").mkdir()
+    (tmp_path/"nbs"/"a.html").write_text('<p id="x"><a href="#x"> <a href="#y"> <a href="b.html"> <a href="https://c.d#z"> <a href="a.html#x">')
+    assert list(lost_links(tmp_path)) == [("a.html", "#y"), ("a.html", "b.html")]
+
+def test_no_link_leaves_for_the_published_site(site):
+    assert {page.name: found for page in pages_of(site) if (found := re.findall(r'<a [^>]*href="https://colorize-course\.github[^"]*"', markup(page)))} == {}
+
+def test_no_id_stands_twice(site):
+    for page in pages_of(site):
+        found = re.findall(r'<[^>]*?\sid="([^"]+)"', re.sub(r"<script\b.*?</script>", "", markup(page), flags=re.S))
+        assert len(found) == len(set(found)), (page.name, {id for id in found if found.count(id) > 1})
+
+def test_a_labelled_figure_has_one_output(site):
+    "Quarto would make a second one a figure of its own, under the same id"
+    prepared_cells = {path.stem: pages.read(path)["cells"] for path in (site.parent/"_proc"/"nbs").glob("*.ipynb")}
+    found = {(stem, pages.label_of(cell)): len(cell["outputs"]) for stem, cells in prepared_cells.items() for cell in cells if pages.is_figure(cell)}
+    assert found and {label: n for label, n in found.items() if n != 1} == {}
+
+LARGEST = 2.5e6  # bytes of a page with all it shows
+
+def test_pages_are_light(site):
+    def weight(page):
+        shown = set(re.findall(r'\s(?:src|href)="([^":?#]+\.(?:css|js|webp|png|jpe?g|svg|gif))"', markup(page)))
+        return page.stat().st_size + sum((page.parent/name).stat().st_size for name in shown)
+    assert {page.name: n for page in pages_of(site) if (n := weight(page)) > LARGEST} == {}
+    assert {page.name for page in pages_of(site) if re.search(r'<img\b[^>]*src="data:', re.sub(finish.CODE, "", markup(page)))} == set()
+
+def test_machines_and_other_sites_are_told(site):
+    listed = re.findall(r"/(nbs/\w+\.html)\): \S", (site/"llms.txt").read_text(encoding="utf-8"))
+    assert sorted(listed) == [f"nbs/{page.name}" for page in pages_of(site)]
+    assert (site/"sitemap.xml").read_text(encoding="utf-8").count("<loc>") == len(listed)
+    page = markup(site/"nbs"/"23_gan.html")
+    assert 'property="og:title" content="2.3 The adversarial game"' in page and (site/"assets"/"card.jpg").is_file()
+
+def test_nothing_is_left_behind(site):
+    expected = {path.name for path in ROOT.iterdir()} | {"_proc", "_docs"}
+    assert {path.name for path in site.parent.iterdir()} - expected == set()

@@ -1,12 +1,12 @@
 """Render the notebooks into _docs/ and renew README.md.
 
 tools/pages.py prepares the pages for any renderer. Quarto renders them where it is installed, else
-tools/without_quarto.py does.
+tools/without_quarto.py does. tools/finish.py finishes what either of them made.
 """
-import re, shutil, subprocess
+import os, re, shutil, subprocess, sys
 from pathlib import Path
 
-import pages
+import finish, pages, yaml
 from pages import label_of, source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,7 +68,9 @@ def readme(notebook, figures):
 # ---- the site ----
 
 def with_quarto(work):
-    subprocess.run([shutil.which("quarto"), "render", str(work), "--no-cache"], check=True)
+    "Quarto looks for Python and its tools on PATH, also where nobody activated the environment that runs this"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    subprocess.run([shutil.which("quarto"), "render", str(work), "--no-cache"], check=True, env={**os.environ, "PATH": path})
     return work/"_docs"
 
 
@@ -80,7 +82,11 @@ def render(work):
 
 def main():
     out = ROOT/"_docs"
-    rendered = render(pages.process(ROOT))
+    work = pages.process(ROOT)
+    config = yaml.safe_load((ROOT/"_quarto.yml").read_text(encoding="utf-8"))
+    places = {path.stem: pages.places_of(pages.read(path)) for path in (work/"nbs").glob("*.ipynb")}
+    rendered = render(work)
+    finish.finish(rendered, config, places)
     shutil.rmtree(out, ignore_errors=True)
     shutil.move(rendered, out)
     home = out/"index.html"

@@ -5,6 +5,7 @@ nbdev makes the processed copies of the notebooks in _proc/. `prepare` changes s
 import ast, json, re
 from collections import Counter
 
+import links, yaml
 from nbdev.showdoc import showdoc_nm
 
 MAGIC = re.compile(r"^\s*[!%].*", re.M)
@@ -76,16 +77,23 @@ def anchors(names):
     return dict(cell_type="markdown", id=id, metadata={}, source=f"```{{=html}}\n{marks}\n```")
 
 
+def titles(cells):
+    "The headings of a lesson in small letters: each is the id of its section, if it is one word"
+    prose = (source(cell) for cell in cells if cell["cell_type"] == "markdown")
+    return {line.lower() for text in prose for line in re.findall(r"^#+ (.+?) *$", text, re.M)}
+
+
 def document_once(cells, lesson):
     "Leave out the documentation of functions whose source is on the page; put the rest in the order of `lesson`"
     place = {name: i for i, name in enumerate(name for cell in lesson for name in definitions(cell))}
     in_source = [name for cell in lesson if "exports" in directives(cell) for name in definitions(cell)]
+    taken = titles(lesson)
     result = []
     for cell in cells:
         if documented(cell) in in_source: continue
         if cell["cell_type"] == "code" and source(cell).startswith(NBDEV_FOLD):
             cell["source"] = source(cell).removeprefix(NBDEV_FOLD)
-            if names := definitions(cell): result.append(anchors(names))
+            if names := [name for name in definitions(cell) if name.lower() not in taken]: result.append(anchors(names))
         result.append(cell)
     return in_order(result, place)
 
@@ -215,6 +223,29 @@ def only_picture(cell):
     if not drawn: drawn = [o for o in cell["outputs"] if "text/html" in kinds_of(o)]
     cell["outputs"] = drawn
 
+# ---- links ----
+
+def texts(nb):
+    "The places that hold Markdown: (container, key) of each prose cell, and of outputs such as docstrings"
+    for cell in nb["cells"]:
+        if cell["cell_type"] == "markdown": yield cell, "source"
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}): yield output["data"], "text/markdown"
+
+
+def places_of(nb):
+    "The ids that links to functions may lead to on a prepared page"
+    shown = {name.lower() for cell in nb["cells"] if (name := documented(cell))}
+    return shown | {id for cell in nb["cells"] for id in re.findall(r'<a id="([^"]+)">', source(cell))}
+
+
+def lead_links(nb, site, places):
+    "Change the links of a prepared page in place, so that they lead to the pages beside it"
+    for place, key in texts(nb): place[key] = links.as_words(links.lead("".join(place[key]), site, places))
+    for output in (output for cell in nb["cells"] for output in cell.get("outputs", [])):
+        if "text/html" in kinds_of(output):
+            output["data"]["text/html"] = links.in_output("".join(output["data"]["text/html"]))
+
 # ---- a page ----
 
 def prepare(nb, lesson):
@@ -224,6 +255,7 @@ def prepare(nb, lesson):
     uses_in_figures = count_uses(filter(is_figure, lesson["cells"]))
     exported = [cell["id"] for cell in lesson["cells"] if "exports" in directives(cell)]
     for cell in nb["cells"]:
+        if cell["cell_type"] == "raw": cell["source"] = links.plain_names(source(cell))
         if cell["cell_type"] == "markdown": cell["source"] = one_link(source(cell))
         if cell["cell_type"] != "code": continue
         for output in cell["outputs"]:
@@ -239,6 +271,11 @@ def process(root):
     from nbdev.serve import proc_nbs  # imports the library's own modules: slow, and not needed by the functions above
     proc_nbs(n_workers=0, force=True)
     work = root/"_proc"
-    for path in sorted((work/"nbs").glob("*.ipynb")):
-        write(path, prepare(read(path), read(root/"nbs"/path.name)))
+    site = yaml.safe_load((root/"_quarto.yml").read_text(encoding="utf-8"))["website"]["site-url"]
+    paths = sorted((work/"nbs").glob("*.ipynb"))
+    made = {path: prepare(read(path), read(root/"nbs"/path.name)) for path in paths}
+    places = {path.stem: places_of(nb) for path, nb in made.items()}
+    for path, nb in made.items():
+        lead_links(nb, site, places)
+        write(path, nb)
     return work

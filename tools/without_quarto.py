@@ -6,7 +6,7 @@ resolved first, in the prepared copies under _proc/.
 import html, json, re, subprocess, sys
 
 import pypandoc, yaml
-from pages import label_of, read, source, write
+from pages import label_of, read, source, texts, write
 
 KINDS = dict(fig="Figure", eq="Equation", tbl="Table", sec="Section")
 REFERENCE = r"(?:fig|eq|tbl|sec)-"
@@ -107,14 +107,6 @@ def number_labels(cells):
     return numbers
 
 
-def texts(nb):
-    "The places that hold Markdown: (container, key) of each prose cell, and of outputs such as docstrings"
-    for cell in nb["cells"]:
-        if cell["cell_type"] == "markdown": yield cell, "source"
-        for output in cell.get("outputs", []):
-            if "text/markdown" in output.get("data", {}): yield output["data"], "text/markdown"
-
-
 class Page:
     "One prepared notebook: its numbers, citations and formulas, found before anything is changed"
     def __init__(self, nb, bibliography):
@@ -165,38 +157,27 @@ class Page:
             number = "{} {}".format(*self.numbers[label_of(cell)])
             cell["source"] = re.sub(r"^(#\|\s*(?:fig|tbl)-cap:\s*)(.*)$", numbered, source(cell), flags=re.M)
 
-    def lead_links(self):
-        "Links to notebooks lead to pages: smalldocs does that in prose only"
-        for cell in self.nb["cells"]:
-            for data in (output.get("data", {}) for output in cell.get("outputs", [])):
-                if "text/html" not in data: continue
-                markup = "".join(data["text/html"])
-                data["text/html"] = re.sub(r'(<a href="[\w-]+)\.ipynb(?=[#"])', r"\1.html", markup)
-
-    def name_plainly(self):
-        "Front matter without nbdev's own names of pages: here a page is called like its notebook"
-        first = self.nb["cells"][0]
-        if first["cell_type"] != "raw": return
-        first["source"] = re.sub(r"^(output-file|aliases):.*\n(?:- .*\n)*", "", source(first), flags=re.M)
-
 
 def resolve(path, bibliography):
     "Resolve citations, cross-references and formulas of a prepared notebook, in place; returns what refers to nothing"
     page = Page(read(path), bibliography)
-    page.name_plainly()
     page.resolve_texts()
     page.number_captions()
-    page.lead_links()
     write(path, page.nb)
     return [f"{path.name}: @{label} refers to nothing" for label in unique(page.missing)]
 
 # ---- the site ----
+
+# MathML is what this renderer makes anyway, and it follows the system's light or dark by itself
+QUARTO_ONLY = ("html-math-method", "respect-user-color-scheme")
+
 
 def render(work):
     "Render the prepared notebooks in `work` with smalldocs; returns the folder of the site"
     config = yaml.safe_load((work/"_quarto.yml").read_text(encoding="utf-8"))
     bibliography = work/config.pop("bibliography")
     del config["link-citations"]
+    for option in QUARTO_ONLY: config["format"]["html"].pop(option)
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (work/"_quarto.yml").write_text(text, encoding="utf-8")
     missing = [line for path in sorted((work/"nbs").glob("*.ipynb")) for line in resolve(path, bibliography)]

@@ -1,0 +1,209 @@
+"""The site in a browser: nobody is shut out, in light and in dark, on a desk and on a phone; nothing comes from elsewhere."""
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("selenium", reason="selenium is not installed")
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+AXE = (Path(__file__).parent/"vendor"/"axe.min.js").read_text(encoding="utf-8")
+# what stands on every page alike is looked at once, on SAMPLES, and so are the colours of code and formulas
+SAMPLES = ("index", "24_unet", "25_patchgan")
+ALIKE = [["#quarto-sidebar"], ["#quarto-header"], ["pre code span"], ["math"]]
+RUN_AXE = """
+const done = arguments[1], grave = ["serious", "critical"];
+axe.run({exclude: arguments[0]}, {resultTypes: ["violations"]}).then(result => done(result.violations
+  .filter(v => grave.includes(v.impact)).map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.target.join(" ")).join(", "))));
+"""
+STICKS_OUT = """
+const main = document.querySelector("main"), edge = main.getBoundingClientRect().right + 1;
+const scrolled = e => { for (let p = e.parentElement; p !== main; p = p.parentElement) if (getComputedStyle(p).overflowX !== "visible") return true; };
+return Array.from(main.querySelectorAll("*")).filter(e => e.checkVisibility() && e.getBoundingClientRect().right > edge && !scrolled(e))
+  .map(e => e.tagName + "." + e.className).slice(0, 5);
+"""
+
+def dressed(browser, theme, width):
+    "Set what the system prefers and how wide the window is"
+    features = [dict(name="prefers-color-scheme", value=theme), dict(name="prefers-reduced-motion", value="reduce")]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dict(features=features))
+    size = dict(width=width, height=844, deviceScaleFactor=1, mobile=width < 600)
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+def open_page(browser, site, stem):
+    "Load a page; returns the addresses it asked for, and complaints"
+    for kind in ("browser", "performance"): browser.get_log(kind)
+    browser.get((site/"nbs"/f"{stem}.html").as_uri())
+    sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in sent if m["method"] == "Network.requestWillBeSent"]
+    return asked, [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+def faults(browser, exclude):
+    "What shuts somebody out of the page that is open"
+    if not browser.execute_script("return typeof axe === 'object'"): browser.execute_script(AXE)
+    found = browser.execute_async_script(RUN_AXE, exclude)
+    wide = browser.execute_script("return document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    return found + ["the page moves sideways"]*wide + browser.execute_script(STICKS_OUT)
+
+def test_axe_finds_what_is_wrong(browser, tmp_path):
+    (tmp_path/"nbs").mkdir()
+    (tmp_path/"nbs"/"x.html").write_text("<!doctype html><html><title>x</title><main><img src='y.png'><p style='width:3000px;color:#ccc'>pale</p></main>")
+    dressed(browser, "light", 1280)
+    _, complaints = open_page(browser, tmp_path, "x")
+    found = " ".join(faults(browser, []))
+    assert complaints and all(word in found for word in ("image-alt", "color-contrast", "html-has-lang", "sideways", "P."))
+
+def test_no_page_shuts_anybody_out(browser, site):
+    "Every page in both themes and both widths; nothing from other hosts, no complaints"
+    wrong = {}
+    for page in sorted((site/"nbs").glob("*.html")):
+        exclude = [] if page.stem in SAMPLES else ALIKE
+        for theme, width in (("light", 1280), ("dark", 390)):
+            dressed(browser, theme, width)
+            asked, complaints = open_page(browser, site, page.stem)
+            found = faults(browser, exclude) + complaints + [url for url in asked if url.startswith("http")]
+            if page.stem in SAMPLES:
+                dressed(browser, theme, 1670 - width)
+                found += faults(browser, exclude)
+            if found: wrong[page.stem, theme, width] = found
+    assert wrong == {}
+
+def test_a_theme_that_was_chosen_stays(browser, site):
+    dressed(browser, "light", 1280)
+    open_page(browser, site, "24_unet")
+    light = "return getComputedStyle(document.body).backgroundColor"
+    before = browser.execute_script(light)
+    browser.find_element("css selector", ".quarto-color-scheme-toggle").send_keys(Keys.ENTER)
+    after = browser.execute_script(light)
+    open_page(browser, site, "23_gan")
+    assert browser.execute_script(light) == after != before
+    browser.execute_script("localStorage.clear()")
+
+def test_answers_open_by_keyboard(browser, site):
+    dressed(browser, "light", 1280)
+    open_page(browser, site, "24_unet")
+    answer = browser.find_element("css selector", "main .callout-header[data-bs-toggle]")
+    assert answer.aria_role == "button" and answer.get_attribute("aria-expanded") == "false"
+    answer.send_keys(Keys.ENTER)
+    assert answer.get_attribute("aria-expanded") == "true"
+
+def test_the_first_tab_leads_past_the_navigation(browser, site):
+    open_page(browser, site, "24_unet")
+    ActionChains(browser).send_keys(Keys.TAB).perform()
+    assert browser.switch_to.active_element.text == "Skip to the text"
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    assert browser.switch_to.active_element.tag_name == "main"
+
+def test_a_formula_wider_than_a_phone_scrolls_by_keyboard(browser, site):
+    dressed(browser, "light", 390)
+    open_page(browser, site, "24_unet")
+    box = browser.find_element("css selector", ".wide-math")
+    assert box.get_attribute("tabindex") == "0" and "512" in box.text
+    assert browser.execute_script(STICKS_OUT) == []
+
+def test_a_figure_enlarges_and_escape_closes_it(browser, site):
+    dressed(browser, "light", 1280)
+    open_page(browser, site, "11_introduction")
+    picture = browser.find_element("css selector", "main figure img")
+    picture.send_keys(Keys.ENTER)
+    dialog = browser.find_element("css selector", "dialog.enlarged")
+    large = dialog.find_element("css selector", "img")
+    assert dialog.is_displayed() and large.get_attribute("alt") == picture.get_attribute("alt")
+    assert large.size["width"] > picture.size["width"]
+    ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+    assert not dialog.is_displayed() and browser.switch_to.active_element == picture
+
+def test_a_film_waits_for_its_button(browser, site):
+    open_page(browser, site, "23_gan")
+    film = browser.find_element("css selector", "img[data-moving]")
+    still = film.get_attribute("src")
+    button = browser.find_element("css selector", ".film-button")
+    assert button.text == "Play" and not still.endswith(film.get_attribute("data-moving"))
+    button.send_keys(Keys.ENTER)
+    assert button.text == "Stop" and film.get_attribute("src").endswith(film.get_attribute("data-moving"))
+    button.send_keys(Keys.ENTER)
+    assert film.get_attribute("src") == still
+
+def test_the_search_finds_prose_before_functions(browser, site):
+    open_page(browser, site, "index")
+    ActionChains(browser).send_keys("/").perform()
+    browser.switch_to.active_element.send_keys("gamut")
+    hits = lambda: browser.find_elements("css selector", ".search-hits a")
+    WebDriverWait(browser, 20).until(lambda _: len(hits()) > 5)
+    texts = [hit.text for hit in hits()]
+    functions = [i for i, text in enumerate(texts) if text.endswith(("in_gamut", "map_to_gamut"))]
+    assert functions and min(functions) > texts.index("2.1 Colour spaces · Into the gamut, at constant lightness and hue")
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    WebDriverWait(browser, 20).until(lambda _: "index.html" not in browser.current_url)
+
+# ---- things to touch ----
+
+def test_the_border_between_two_pictures_moves_by_keyboard(browser, site):
+    dressed(browser, "light", 1280)
+    open_page(browser, site, "11_introduction")
+    tool = browser.find_element("css selector", "[data-tool=compare]")
+    before, after = tool.find_elements("css selector", "img")
+    assert before.size == after.size and before.location == after.location
+    slider = tool.find_element("css selector", "input")
+    shown = lambda: after.value_of_css_property("clip-path")
+    middle = shown()
+    slider.send_keys(Keys.ARROW_LEFT)
+    assert middle == "inset(0px 0px 0px 50%)" and shown() == "inset(0px 0px 0px 49%)"
+    slider.send_keys(Keys.HOME)
+    assert slider.get_attribute("aria-valuetext") == "100 % in colour"
+
+def test_the_sliders_know_the_formulas_of_chapter_2_1(browser, site):
+    from colorize_lib.color import photo_to_lab
+    open_page(browser, site, "11_introduction")
+    colours = [(0, 0, 0), (255, 255, 255), (3, 2, 9), (230, 120, 30), (12, 200, 99), (0, 0, 255)]
+    found = browser.execute_script("return arguments[0].map(c => labTool.toLab(...c))", colours)
+    expected = photo_to_lab(np.array([colours], dtype=np.uint8))[:, 0].T.tolist()
+    assert np.abs(np.array(found) - expected).max() < 0.05
+    back = browser.execute_script("return arguments[0].map(c => labTool.toRgb(...c))", found)
+    assert np.abs(np.array(back) - colours).max() < 0.02
+
+def test_a_photo_follows_the_sliders(browser, site):
+    open_page(browser, site, "11_introduction")
+    tool = browser.find_element("css selector", "[data-tool=lab]")
+    WebDriverWait(browser, 20).until(lambda _: "L 0, a 0" in tool.text)
+    mean = lambda: browser.execute_script("""const c = document.querySelector("[data-tool=lab] canvas");
+        const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data, sum = [0, 0, 0];
+        for (let i = 0; i < d.length; i++) if (i % 4 < 3) sum[i % 4] += d[i]; return sum.map(s => 4*s/d.length);""")
+    before = mean()
+    light, _, _, chroma = tool.find_elements("css selector", "input[type=range]")
+    chroma.send_keys(Keys.HOME)
+    red, green, blue = mean()
+    assert before[0] - before[2] > 10 > 1 > abs(red - green) + abs(green - blue)
+    light.send_keys(Keys.END)
+    assert mean()[0] > red + 30 and "L 50, a 0, b 0, colour 0 %" in tool.text
+    tool.find_element("css selector", "button").send_keys(Keys.ENTER)
+    assert mean() == before
+
+PLAYED = "const game = gameTool.game(arguments[0]); for (let i = 0; i < 200; i++) game.play(arguments[1], 1e-2); const {mean, spread} = game.state(); return [mean, spread];"
+
+def test_the_game_arrives_where_the_chapter_says(browser, site):
+    open_page(browser, site, "23_gan")
+    for seed in (42, 43):
+        mean, spread = browser.execute_script(PLAYED, seed, 10**-2.25)
+        assert abs(mean - 4) < 0.3 and 0.3 < spread < 0.7
+    mean, spread = browser.execute_script(PLAYED, 42, 0.1)
+    assert abs(mean - 4) > 1 or not 0.3 < spread < 0.7
+
+def test_the_game_is_played_in_rounds_and_pauses(browser, site):
+    open_page(browser, site, "23_gan")
+    tool = browser.find_element("css selector", "[data-tool=game]")
+    play, once, again = tool.find_elements("css selector", "button")
+    said = tool.find_element("css selector", "p")
+    assert said.text.startswith("Round 0:") and "gray hill" in tool.find_element("css selector", "canvas").get_attribute("aria-label")
+    once.send_keys(Keys.ENTER)
+    assert said.text.startswith("Round 1:")
+    play.send_keys(Keys.ENTER)
+    assert play.text == "Pause"
+    WebDriverWait(browser, 30).until(lambda _: not said.text.startswith(("Round 1:", "Round 2:")))
+    play.send_keys(Keys.ENTER)
+    stopped = said.text
+    assert play.text == "Play" and not browser.execute_async_script("setTimeout(arguments[0], 500)") and said.text == stopped
+    again.send_keys(Keys.ENTER)
+    assert said.text.startswith("Round 0:")
