@@ -25,9 +25,10 @@ try:
     from colorize_lib.core import remove_drafts
     from colorize_lib.folders import default_target, is_folder_target, list_photos, UsageError
     from colorize_lib.folders import why_not_read
+    from colorize_lib.photo_depth import painted
     from colorize_lib.photo_headers import no_file, PhotoError
-    from colorize_lib.photo_notes import coloured
-    from colorize_lib.photos import not_kept, read_photo, save_photo, why_not_written
+    from colorize_lib.photos import keeps_depth, not_kept, read_photo, save_photo
+    from colorize_lib.photos import why_not_written
     from colorize_lib.sidecar import file_facts, foreign, write_sidecar
 except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
 
@@ -122,14 +123,14 @@ def plan(
 _UNMARKED = ".bmp"  # the one format that has no place for our note
 
 def colorize_file(
-    colorizer,          # a function from gray or colour picture to colour picture
+    colorizer,          # a `Colorizer`
     source: Path,
     target: Path,
     weights: str = "",  # name and version of the weights, for the mark in the result
 ) -> tuple:             # words about what is missing, and what is not kept
     "Colorize the photo `source` into the file `target`, all of it or nothing"
-    photo = read_photo(source)
-    done = coloured(photo, colorizer(photo.image), weights)
+    photo = read_photo(source, deep=keeps_depth(target))
+    done = painted(colorizer, photo, weights)
     save_photo(done, target)
     kept = photo if target.suffix.lower() == _UNMARKED else done
     return photo.words + not_kept(kept, target)

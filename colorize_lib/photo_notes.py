@@ -187,7 +187,7 @@ def coloured(
     earlier = "" if earlier == NOTE else _printable(earlier)
     xmp = marked_xmp(photo.notes.xmp, _printable(program), earlier)
     notes = replace(photo.notes, xmp=xmp)
-    return replace(photo, image=image, exif=marked.tobytes(), notes=notes)
+    return replace(photo, image=image, deep=None, exif=marked.tobytes(), notes=notes)
 
 # %% ../nbs/61f_photo_notes.ipynb #cc392041
 _ROOM = 65_000  # bytes of one note in a JPEG; 65,533 with what goes before it

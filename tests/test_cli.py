@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import colorize_lib
 from colorize_lib import cli, color, core
 from colorize_lib.console import has_note
+from colorize_lib.photo_depth import deep_lightness
 from colorize_lib.photo_xmp import COMPOSITE, NOTE
 from colorize_lib.photos import Photo, read_photo, save_photo
 
@@ -235,6 +236,25 @@ def test_a_photo_that_is_not_read_is_named_alone_too(tmp_path, weights, monkeypa
     for options in ((), ("-o", "a.png")):
         code, told = colorize("a.heic", *options, "--model", weights)
         assert code == 1 and "a.heic: is HEIC, which is not read; save it as JPEG, PNG or TIFF first" in told and "0 colorized, 0 skipped, 1 failed" in told
+
+
+def test_a_deep_scan_stays_deep(tmp_path, weights, monkeypatch):
+    "16 bits come out of the command for PNG and TIFF, packed as the scan was, and hints work on them, too"
+    monkeypatch.chdir(tmp_path)
+    numbers = np.linspace(9000, 50_000, 120*80).round().astype(np.uint16).reshape(80, 120)
+    Image.fromarray(numbers).save("scan.tif", compression="tiff_lzw", dpi=(1200, 1200))
+    layer = Image.new("RGBA", (120, 80))
+    layer.paste((100, 115, 140, 255), (10, 10, 110, 20))
+    layer.save("strokes.png")
+    for target, options in (("a.tif", ()), ("a.png", ()), ("b.tif", ("--hints", "strokes.png"))):
+        code, told = colorize("scan.tif", "-o", target, "--model", weights, *options)
+        assert (code, told) == (0, f"{target}\n1 colorized, 0 skipped, 0 failed\n")
+        done = read_photo(target, deep=True)
+        gap = deep_lightness(done.deep) - deep_lightness(numbers)
+        assert np.abs(gap).max() < .02 and len(np.unique(done.deep[..., 1])) > 8000
+        assert has_note(Path(target)) and done.notes.dpi == (1200, 1200)
+    with Image.open("a.tif") as im: assert im.info["compression"] == "tiff_lzw"
+    assert colorize("scan.tif", "-o", "a.jpg", "--model", weights)[0] == 0 and read_photo("a.jpg", deep=True).deep is None
 
 
 def make_batch(folder, n, size):

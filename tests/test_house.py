@@ -125,7 +125,8 @@ def test_links_to_notebooks_lead_to_notebooks():
 LAYERS = [layer.split() for layer in (
     "core",
     "color photo_headers photo_xmp",
-    "photo_colours photo_notes",
+    "photo_colours photo_notes photo_writers",
+    "photo_depth",
     "photos",
     "folders",
     "console data cache recipes losses unet lpips intervals survey chapters",
