@@ -15,6 +15,7 @@ from colorize_lib.photo_colours import (
     changes, colorants, declared_icc, icc_tags, make_icc, opaque_numbers, SRGB, SRGB_CURVE,
     strips, transform,
 )
+from .photo_headers import silenced
 from .photo_notes import coloured
 
 # %% ../nbs/61g_photo_depth.ipynb #61g12
@@ -34,7 +35,7 @@ def _low_bytes(im: Image.Image, file) -> Image.Image | None:
         if name not in _LOW: return None
         tiles.append(tile._replace(args=(_LOW[name], *rest) if rest else _LOW[name]))
     again.tile = tiles
-    again.load()
+    with silenced(im.format == "TIFF"): again.load()  # it complained the first time
     return again.convert("RGB")
 
 def _joined(upper: Image.Image, lower: Image.Image):

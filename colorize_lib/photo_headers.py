@@ -294,9 +294,10 @@ def png_chunks(
     file,   # an open PNG file
 ):
     "Yield (kind, data) of each piece of a PNG file, as far as the file goes"
+    end = file.seek(0, os.SEEK_END)
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
-        data = file.read(length)
+        data = file.read(min(length, end))  # Python makes room for all that is asked for
         file.seek(4, os.SEEK_CUR)  # the checksum, which the decoder looks at
         yield kind, data
