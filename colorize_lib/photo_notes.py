@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.ExifTags import IFD
 
 from . import __version__
-from .photo_xmp import marked_xmp, NOTE, short_xmp, tidy_xmp
+from .photo_xmp import marked_xmp, NOTE, short_xmp, tidy_xmp, with_iptc
 
 # %% ../nbs/61f_photo_notes.ipynb #0e8063d0
 @dataclass(frozen=True)
@@ -263,9 +263,9 @@ def _jpeg_options(notes: Notes) -> tuple:
     return options, said
 
 # %% ../nbs/61f_photo_notes.ipynb #61f040
-def _homeless(form: str, notes: Notes, texts: list) -> list:
-    "Words about the notes that a format has no place for; `texts` are not in EXIF either"
-    lost = ["IPTC"] if form in ("WEBP", "AVIF") and notes.iptc else []
+def _homeless(form: str, fields: list, texts: list) -> list:
+    "Words about notes without a place: `fields` of IPTC, and `texts` that EXIF does not hold"
+    lost = [f"IPTC's {', '.join(f'2:{number}' for number in fields)}"] if fields else []
     texts = [key for key in texts if form != "JPEG" or key != "Comment"]
     if texts: lost.append(f"the text {', '.join(texts)}")
     return [f"{form} has no place for {' and '.join(lost)}"] if lost else []
@@ -283,7 +283,9 @@ def note_options(
     exif, texts = _all_exif(photo, has_text=form == "PNG")
     data, said = _as_exif(exif, form == "JPEG")
     xmp, more = _fitting_xmp(notes.xmp, form == "JPEG")
-    said = said + more + _homeless(form, notes, texts)
+    fields = []
+    if form in ("WEBP", "AVIF") and notes.iptc: xmp, fields = with_iptc(xmp, notes.iptc)
+    said = said + more + _homeless(form, fields, texts)
     if form == "TIFF":  # all notes are tags of the same list
         for tag, value in ((700, xmp), (33723, notes.iptc)):
             if value: exif[tag] = value
