@@ -82,6 +82,17 @@ def _loaded(exif: bytes) -> Image.Exif:
     except Exception: return Image.Exif()
     return notes
 
+def _unwritable(exif: Image.Exif) -> str:
+    "A word about notes that would describe the photo, and that Pillow cannot write"
+    lost = [tag for tag in _DESCRIBES if tag in exif and not _storable(tag, _as_bytes(exif[tag]))]
+    for ifd in (IFD.Exif, IFD.GPSInfo):
+        try: found = exif.get_ifd(ifd)
+        except Exception: return "some of its EXIF notes are broken and are left out"
+        lost += [tag for tag, value in found.items()
+                 if tag not in _OF_PIXELS and not _storable(tag, value)]
+    numbers = ", ".join(map(str, sorted(lost)))
+    return f"its EXIF notes {numbers} cannot be written and are left out" if lost else ""
+
 def read_exif(
     im: Image.Image,  # as opened
 ) -> tuple:           # (value of the orientation note, the other notes as bytes, a word or "")
@@ -95,7 +106,8 @@ def read_exif(
         known = {*_DESCRIBES, *_ELSEWHERE}
         private = [str(tag) for tag in sorted(exif) if tag >= 0x8000 and tag not in known]
         word = f"its private notes {', '.join(private)} are left out" if private else ""
-        return turn, notes.tobytes() if len(notes) else b"", word
+        words = "; ".join(filter(None, (word, _unwritable(exif))))
+        return turn, notes.tobytes() if len(notes) else b"", words
     except Exception: return 1, b"", "its EXIF notes are broken and are left out"
 
 # %% ../nbs/61f_photo_notes.ipynb #9f51abdb

@@ -7,21 +7,22 @@ __all__ = ['WRITABLE', 'Photo', 'read_photo', 'why_not_written', 'keeps_depth', 
            'sample_photos']
 
 # %% ../nbs/61_photo_files.ipynb #61f005
-import importlib.util, os, re, stat, struct, zlib
+import importlib.util, io, os, stat
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageChops
+from PIL import Image
 
 from .core import atomic_path
 from .photo_colours import screen_colours
 from .photo_depth import deep_numbers, eight_bits
 from colorize_lib.photo_headers import (
-    check_file, open_photo, PhotoError, plain_reason, png_chunks, read_odd_ppm, Refusal,
-    silenced, without_guard,
+    CalmFile, check_file, open_photo, PhotoError, plain_reason, read_odd_ppm, Refusal, silenced,
+    without_guard,
 )
 from .photo_notes import note_options, Notes, read_exif, read_notes
+from .photo_rows import missing_in_jpeg, missing_rows, say_damaged, say_missing
 from .photo_writers import kept_packing, rows_of, write_deep_png, write_tiff
 
 # %% ../nbs/61_photo_files.ipynb #e4873edf
@@ -49,78 +50,15 @@ _TURNS = {  # values of the EXIF note that says how the camera was held, and wha
 }
 _QUARTERS = (5, 6, 7, 8)  # these exchange width and height
 
-# %% ../nbs/61_photo_files.ipynb #b9574b04
-def _blank_rows(im: Image.Image, values: tuple) -> int:
-    "How many rows at the bottom hold nothing but `values`, at least at their right end"
-    last = im.crop((0, im.height - 1, im.width, im.height)).convert("L")
-    if not all(v in values for v in last.getextrema()): return 0
-    right = im.crop((max(0, im.width - 8), 0, im.width, im.height)).convert("L")
-    box = right.point([0 if v in values else 255 for v in range(256)]).getbbox()
-    return im.height - (box[3] if box else 0)
-
-def _rows_in_png(file) -> tuple:
-    "(rows that the header promises, rows that are there) of a PNG that is not interlaced"
-    inflate, length = zlib.decompressobj(), 0
-    for kind, data in png_chunks(file):
-        if kind == b"IHDR": width, height, bits, colour = struct.unpack_from(">IIBB", data)
-        if kind != b"IDAT": continue
-        while data and not inflate.eof:
-            length += len(inflate.decompress(data, 1 << 20))
-            data = inflate.unconsumed_tail
-    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
-    return height, length//(1 + (width*bits*channels + 7)//8)
-
-def _missing_in_jpeg(im: Image.Image, file, start: int) -> int:
-    "Rows that a JPEG with an early end does not hold; decoders make them middle gray"
-    blank = _blank_rows(im, (127, 128))
-    if not blank or im.info.get("progressive"): return blank
-    file.seek(0)
-    head = file.read(start)
-    pixels, end, _ = file.read().partition(b"\xff\xd9")
-    longer = head + pixels + bytes(64) + end
-    again = Image.open(BytesIO(longer), formats=("JPEG",))
-    changed = ImageChops.difference(again.convert("L"), im.convert("L")).getbbox()
-    return blank if changed else 0  # a decoder that has all rows does not look at more bytes
-
-def _missing_in_tiff(im: Image.Image) -> int:
-    "Rows for which a TIFF has no strip"
-    strips, rows = len(im.tag_v2.get(273, ())), im.tag_v2.get(278)
-    if not strips or not isinstance(rows, int) or rows < 1: return 0
-    bands = im.tag_v2.get(277, 1) if im.tag_v2.get(284) == 2 else 1
-    height = im.tag_v2[257]
-    return max(0, height - strips//bands*rows)
-
-# %% ../nbs/61_photo_files.ipynb #01e255c0
-def _missing_rows(im: Image.Image, file, start: int) -> int:
-    "Rows that a file promises and does not hold, though it is formally closed"
-    if im.format == "TIFF": return _missing_in_tiff(im)
-    if im.format in ("JPEG", "MPO"): return _missing_in_jpeg(im, file, start)
-    if im.format != "PNG" or im.info.get("interlace"): return 0
-    last = im.crop((0, im.height - 1, im.width, im.height)).tobytes()
-    if last.strip(b"\0"): return 0  # something is in the last row
-    promised, there = _rows_in_png(file)
-    return promised - there
-
-def _say_missing(rows: int, height: int) -> list:
-    "Words about missing rows; raises `Refusal` where they are more than half"
-    if rows > height/2: raise Refusal(f"is truncated: {rows} of {height} rows are missing")
-    return [f"{rows} of {height} rows are missing"] if rows > 0 else []
-
-def _say_damaged(lines: list, height: int) -> list:
-    "Words about what libtiff complained of, though it gave a picture"
-    found = [re.match(r"Fax\w+: .* at (line \d+ of \w+ \d+)", line) for line in lines]
-    rows = {match[1] for match in found if match}
-    if rows: return [f"{len(rows)} of {height} rows are damaged"]
-    errors = [line for line in lines if re.match(r"\w*(TIFF|Decode|LZW|ZIP|JPEG)\w*: ", line)]
-    return ["part of it is damaged and may look wrong"] if errors else []
-
 # %% ../nbs/61_photo_files.ipynb #6d515474
 def _with_end_mark(file) -> Image.Image:
     "A JPEG that lacks its last two bytes, decoded; raises `OSError` where more is missing"
     file.seek(0)
-    im = Image.open(BytesIO(file.read() + b"\xff\xd9"), formats=("JPEG",))
+    whole = BytesIO(file.read() + b"\xff\xd9")
+    im = Image.open(whole, formats=("JPEG",))
+    start = whole.tell()
     im.load()
-    if rows := _blank_rows(im, (127, 128)):
+    if rows := missing_in_jpeg(im, whole.getvalue(), start):
         raise Refusal(f"is truncated: {rows} of {im.height} rows are missing")
     return im
 
@@ -133,8 +71,8 @@ def _load(im: Image.Image, file) -> tuple:
     except OSError as error:
         if not im.info.get("progressive") or "truncated" not in str(error): raise
         return _with_end_mark(file), ["its end mark is missing, and fine detail may be, too"]
-    said = _say_missing(_missing_rows(im, file, start), im.height)
-    return im, said or _say_damaged(lines, im.height)
+    said = say_missing(missing_rows(im, file, start), im.height)
+    return im, said or say_damaged(lines, im.height)
 
 # %% ../nbs/61_photo_files.ipynb #6f6b67a1
 def _turned_numbers(numbers, note: int):
@@ -194,7 +132,8 @@ def read_photo(
     path = Path(path)
     check_file(path)
     try:
-        with open(path, "rb") as file: return _decode(file, deep)  # Pillow would map a path's memory
+        # a file, since Pillow would map a path's memory
+        with CalmFile(io.FileIO(path)) as file: return _decode(file, deep)
     except Exception as error: raise PhotoError(path, plain_reason(error)) from error
 
 # %% ../nbs/61_photo_files.ipynb #01053b1c
@@ -266,7 +205,10 @@ def not_kept(
     path: str | Path,    # where
 ) -> tuple:              # words
     "What the format has no place for"
-    return tuple(note_options(photo, _format(Path(path)))[1])
+    form = _format(Path(path))
+    lost = [f"{form} has no place for transparency: it is white there"]
+    clear = photo.alpha and form in ("JPEG", "BMP")
+    return (*note_options(photo, form)[1], *(lost if clear else []))
 
 # %% ../nbs/61_photo_files.ipynb #c2716a3c
 def _from_array(array) -> Image.Image:

@@ -27,7 +27,7 @@ def number(stem):
 
 def plain(number):
     "3.4a -> 3.4"
-    return number.rstrip("abcdefgh")
+    return number.rstrip("abcdefghi")
 
 def covered(number):
     "The sections that a page's number names: 4.1–4.3 -> 4.1, 4.2, 4.3; A.2 -> A"
@@ -125,7 +125,7 @@ def test_links_to_notebooks_lead_to_notebooks():
 LAYERS = [layer.split() for layer in (
     "core",
     "color photo_headers photo_xmp",
-    "photo_colours photo_notes photo_writers",
+    "photo_colours photo_notes photo_rows photo_writers",
     "photo_depth",
     "photos",
     "folders",

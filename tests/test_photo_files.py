@@ -312,7 +312,7 @@ def test_a_result_says_so_to_programs(tmp_path, suffix):
         assert marks[0]["DigitalSourceType"] == COMPOSITE and COMPOSITE.endswith("/compositeWithTrainedAlgorithmicMedia")
         assert marks[0]["CreatorTool"].endswith(f"weights {weights}")
         with Image.open(path) as im: text = im.info["xmp"].decode()
-        assert text.count("<rdf:li") == events and "ScanTool 3" in text and NOTE in text
+        assert text.count("<stEvt:action>") == events and "ScanTool 3" in text and NOTE in text
 
 
 def test_texts_of_a_png(tmp_path):
@@ -593,6 +593,15 @@ def test_broken_notes_are_left_out(tmp_path):
         assert photo.image.size == (256, 6) and len(photo.words) == 2, photo.words
 
 
+def test_notes_that_cannot_be_written_are_named(tmp_path):
+    "A description that is a floating-point number, and an artist beside it"
+    tags = struct.pack("<HHHIfHHI4sI", 2, 0x010E, 11, 1, 1.5, 0x013B, 2, 4, b"Ida\0", 0)
+    Image.fromarray(RAMP).save(tmp_path/"a.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0" + tags)
+    photo = read_photo(tmp_path/"a.jpg")
+    assert photo.words == ("its EXIF notes 270 cannot be written and are left out",)
+    with Image.open(save_photo(photo, tmp_path/"b.jpg")) as im: assert dict(im.getexif()) == {0x013B: "Ida"}
+
+
 def test_broken_exif_in_avif(tmp_path):
     notes = notes_of_a_scan()
     Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path/"a.avif", exif=notes, quality=95)
@@ -637,6 +646,27 @@ def test_rows_that_a_jpeg_does_not_have(tmp_path):
     assert refusal(tmp_path, taller(640), "b.jpg") == "is truncated: 576 of 640 rows are missing"
     Image.new("L", (32, 32), 128).save(tmp_path/"fog.jpg")
     assert read_photo(tmp_path/"fog.jpg").words == ()
+
+
+@pytest.mark.parametrize("progressive, cut", [(False, 0), (True, 0), (True, 2)])
+def test_a_jpeg_may_end_in_fog(tmp_path, progressive, cut):
+    "Its lower part is exactly what a decoder makes of rows that are missing; with and without its end mark"
+    picture = Image.effect_noise((96, 128), 80)
+    picture.paste(128, (0, 64, 96, 128))
+    picture.save(tmp_path/"a.jpg", progressive=progressive)
+    data = (tmp_path/"a.jpg").read_bytes()
+    photo = read(tmp_path, data[:len(data) - cut], "a.jpg")
+    assert photo.words == (("its end mark is missing, and fine detail may be, too",) if cut else ())
+    assert set(np.unique(np.asarray(photo.image)[72:])) == {128}
+
+
+def test_rows_that_a_progressive_jpeg_does_not_have(tmp_path):
+    data = jpeg(True)
+    frame = data.index(b"\xff\xc2")
+    def taller(height): return data[:frame + 5] + struct.pack(">H", height) + data[frame + 7:]
+    assert read(tmp_path, taller(96), "a.jpg").words == ("32 of 96 rows are missing",)
+    assert refusal(tmp_path, taller(640), "b.jpg") == "is truncated: 576 of 640 rows are missing"
+    assert refusal(tmp_path, taller(96)[:-2], "c.jpg") == "is truncated: 32 of 96 rows are missing"
 
 
 def test_strips_that_a_tiff_does_not_have(tmp_path):
