@@ -122,7 +122,7 @@ def deep_numbers(
     opaque = opaque_numbers(im)
     for icc in (declared_icc(im, opaque.mode, file), None):
         try: return _deep_gray(opaque, icc) if gray else _deep_colour(im, file, icc, wanted)
-        except ValueError: pass  # an odd profile: `screen_colours` leaves it out, too, and says so
+        except ValueError: pass  # an odd profile: `screen_colours` says so
 
 # %% ../nbs/61g_photo_depth.ipynb #61g25
 def _strip_of(

@@ -84,7 +84,8 @@ def _loaded(exif: bytes) -> Image.Exif:
 
 def _unwritable(exif: Image.Exif) -> str:
     "A word about notes that would describe the photo, and that Pillow cannot write"
-    lost = [tag for tag in _DESCRIBES if tag in exif and not _storable(tag, _as_bytes(exif[tag]))]
+    lost = [tag for tag in _DESCRIBES
+            if tag in exif and not _storable(tag, _as_bytes(exif[tag]))]
     for ifd in (IFD.Exif, IFD.GPSInfo):
         try: found = exif.get_ifd(ifd)
         except Exception: return "some of its EXIF notes are broken and are left out"

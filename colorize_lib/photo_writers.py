@@ -73,8 +73,9 @@ def write_deep_png(
     kind = {1: 0, 3: 2, 4: 6}[channels]
     file.write(b"\x89PNG\r\n\x1a\n")
     for name, data in png_chunks(_note_carrier(channels, "PNG", options)):
+        if name == b"IHDR": data = struct.pack(">IIBB3x", *size, 16, kind)
         if name == b"IDAT": _write_idat(file, rows, size[1])
-        else: _chunk(file, name, struct.pack(">IIBB3x", *size, 16, kind) if name == b"IHDR" else data)
+        else: _chunk(file, name, data)
 
 # %% ../nbs/61h_photo_writers.ipynb #61h18
 PACKINGS = {"raw": 1, "tiff_lzw": 5, "tiff_adobe_deflate": 8, "packbits": 32_773}
@@ -103,13 +104,14 @@ def _packed(part, packing: str) -> bytes:
 
 # %% ../nbs/61h_photo_writers.ipynb #61h20
 def _entry(file, tag: int, values: list, kind: str = "I") -> bytes:
-    "A tag with numbers (`H`: 16 bits, `I`: 32); many are written to the file, and it points there"
+    "A tag with numbers (`H`: 16 bits, `I`: 32); many go into the file, and it points there"
     data = struct.pack(f"<{len(values)}{kind}", *values)
     if len(data) > 4:
         place = file.tell()
         file.write(data + bytes(len(data) % 2))
         data = struct.pack("<I", place)
-    return struct.pack("<HHI", tag, 3 if kind == "H" else 4, len(values)) + data.ljust(4, b"\0")
+    number = 3 if kind == "H" else 4
+    return struct.pack("<HHI", tag, number, len(values)) + data.ljust(4, b"\0")
 
 def _first_tags(data: bytes) -> dict:
     "The twelve bytes of each tag of a TIFF, by its number"
@@ -151,6 +153,7 @@ def write_tiff(
     if packing in _DIFFERENCES: shorts[317] = [2]
     for tag, values in shorts.items(): tags[tag] = _entry(file, tag, values, "H")
     place = file.tell()
-    file.write(struct.pack("<H", len(tags)) + b"".join(tags[t] for t in sorted(tags)) + bytes(4))
+    entries = b"".join(tags[tag] for tag in sorted(tags))
+    file.write(struct.pack("<H", len(tags)) + entries + bytes(4))
     file.seek(4)
     file.write(struct.pack("<I", place))

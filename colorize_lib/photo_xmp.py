@@ -190,7 +190,8 @@ def with_iptc(
     except ValueError: rdf = ET.Element(_name("rdf", "RDF"))
     texts = {}
     for record, number, data in _iptc_fields(iptc):
-        if record == 2 and number: texts.setdefault(number, []).append(_field_text(number, data))
+        if record != 2 or not number: continue  # number 0 is the version
+        texts.setdefault(number, []).append(_field_text(number, data))
     described = ET.Element(_name("rdf", "Description"), {_name("rdf", "about"): ""})
     for number, found in texts.items():
         field = _FIELDS.get(number)
