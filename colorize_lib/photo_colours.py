@@ -251,6 +251,10 @@ def declared_icc(
     if im.format == "AVIF" and not icc:
         code = _boxed(file, b"colrnclx", b"mdat")  # primaries and curve, two bytes each
         return _by_cicp(mode, bytes((code[1], code[3], 0, 1))) if len(code) >= 4 else None
+    if im.format == "HEIF" and not icc:
+        told = im.info.get("nclx_profile") or {}
+        code = [told.get(key, 2) for key in ("color_primaries", "transfer_characteristics")]
+        return _by_cicp(mode, bytes((*code, 0, 1)))
     if im.format == "JPEG2000": return icc or _boxed(file, b"colr\x02", b"jp2c")[2:] or None
     if im.format != "PNG": return icc
     for kind, data in png_chunks(file):

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['RAW', 'LAYERS', 'MAX_PIXELS', 'MAX_MEMORY', 'MAX_SCANS', 'MAX_PAGES', 'PhotoError', 'Refusal', 'no_file', 'CalmFile',
-           'check_file', 'not_read', 'without_guard', 'open_header', 'open_photo', 'read_odd_ppm', 'silenced',
+           'check_file', 'not_read', 'reads_heic', 'without_guard', 'open_header', 'open_photo', 'silenced',
            'plain_reason', 'png_chunks']
 
 # %% ../nbs/61c_photo_headers.ipynb #179a5237
-import io, logging, os, stat, struct, tempfile, threading, warnings
+import importlib.util, io, logging, os, stat, struct, tempfile, threading, warnings
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -53,14 +53,21 @@ def check_file(path: Path) -> None:
 # %% ../nbs/61c_photo_headers.ipynb #09688271
 RAW = "a camera's raw file"
 LAYERS = "a photo editor's file"
-_CURES = {RAW: "develop it to TIFF or JPEG first", LAYERS: "export it as TIFF or PNG first"}
+_SAVE = "save it as JPEG, PNG or TIFF first"
+_CURES = {RAW: "develop it to TIFF or JPEG first", LAYERS: "export it as TIFF or PNG first",
+          "HEIC": f"pip install pillow-heif, or {_SAVE}"}
 
 def not_read(
     kind: str,  # what the file is
 ) -> str:
     "Why it is not read, and what would help"
-    return f"is {kind}, which is not read; {_CURES.get(kind, 'save it as JPEG, PNG or TIFF first')}"
+    return f"is {kind}, which is not read; {_CURES.get(kind, _SAVE)}"
 
+def reads_heic() -> bool:
+    "Is the package here that reads what many phones write?"
+    return importlib.util.find_spec("pillow_heif") is not None
+
+_DAMAGED = "is damaged or of a kind that is not read"
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 _SIGNS = (  # where, what stands there, its name; the last column: do we read it?
     (0, b"\xff\xd8\xff", "JPEG", True), (0, b"\x89PNG", "PNG", True),
@@ -82,7 +89,7 @@ def _why_unknown(file) -> str:
     start = file.read(16)
     for place, sign, name, readable in _SIGNS:
         if not start[place:].startswith(sign): continue
-        if readable: return f"begins like {name}, but is damaged or of a kind that is not read"
+        if readable: return f"begins like {name}, but {_DAMAGED}"
         return not_read(name)
     return "is not a photo in a format we know"
 
@@ -116,6 +123,13 @@ def _allow_more_tiffs():
             OPEN_INFO.setdefault((order, white, (2,), 1, (16,), ()), ("I", signed))
             OPEN_INFO.setdefault((order, white, (2,), 1, (8,), ()), ("L", "L"))
 
+def _open_heic(file) -> Image.Image:
+    "A HEIC file; raises `Refusal`"
+    from pillow_heif import register_heif_opener  # optional, and few photos need it
+    register_heif_opener()
+    try: return Image.open(file, formats=("HEIF",))
+    except Exception: raise Refusal(f"begins like HEIC, but {_DAMAGED}") from None
+
 def open_header(
     file,            # a path, or an open binary file
 ) -> Image.Image:    # with its header read, and nothing checked
@@ -123,7 +137,9 @@ def open_header(
     _allow_more_tiffs()
     try:
         with without_guard(): return Image.open(file, formats=_FORMATS)
-    except Image.UnidentifiedImageError: raise Refusal(_why_unknown(file)) from None
+    except Image.UnidentifiedImageError: why = _why_unknown(file)
+    if why != not_read("HEIC") or not reads_heic(): raise Refusal(why)
+    return _open_heic(file)
 
 def _without_exif(file) -> Image.Image:
     "An AVIF whose EXIF notes are called something else: broken, they spoil all of it"
@@ -142,7 +158,7 @@ _ONE_BYTE = ("1", "L", "P")
 def _memory(im: Image.Image) -> float:
     "About how many GB reading takes: what the decoder holds, and the copies that we make"
     stored = 1 if im.mode in _ONE_BYTE else 2 if im.mode.startswith("I;16") else 4
-    decoder = 8 if im.format in ("WEBP", "AVIF") else 0  # theirs has two more copies
+    decoder = 8 if im.format in ("WEBP", "AVIF", "HEIF") else 0  # theirs has two more copies
     gray = im.mode in ("1", "L") or im.mode[0] in "IF"
     copies = (4 if gray else 9) if im.mode != "RGB" else 4  # with transparency, or deep gray
     return im.width*im.height*(stored + decoder + copies)/1e9
@@ -240,24 +256,6 @@ def open_photo(
     _check_work(im, file)
     if im.format == "TIFF": _name_sixteen_bits(im)
     return im, said + _mend_trimmings(im)
-
-# %% ../nbs/61c_photo_headers.ipynb #c35edd85
-def read_odd_ppm(
-    im: Image.Image,  # a PGM or PPM whose largest number is none of 255 and 65,535
-    file,             # the open file
-) -> Image.Image:     # `I;16` or `RGB`
-    "Its pixels, scaled; Pillow would go through them one by one, seconds for each megapixel"
-    import numpy as np  # here, not at the top: `colorize --help` must not wait for it
-    (_, _, offset, (_, top)) = im.tile[0]
-    shape = (im.height, im.width, 3) if im.mode == "RGB" else (im.height, im.width)
-    kind = np.dtype("u1" if top < 256 else ">u2")
-    file.seek(offset)
-    data = file.read(int(np.prod(shape))*kind.itemsize)
-    numbers = np.frombuffer(data, kind)
-    if numbers.size < np.prod(shape): raise Refusal("is truncated: its end is missing")
-    most, new = (255, "uint8") if im.mode == "RGB" else (65_535, "uint16")
-    table = np.rint(np.minimum(np.arange(65_536)/top, 1)*most).astype(new)
-    return Image.fromarray(table[numbers].reshape(shape))
 
 # %% ../nbs/61c_photo_headers.ipynb #f554eb79
 @contextmanager

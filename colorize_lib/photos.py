@@ -16,10 +16,10 @@ from PIL import Image
 
 from .core import atomic_path
 from .photo_colours import screen_colours
-from .photo_depth import deep_numbers, eight_bits
+from .photo_depth import deep_numbers, eight_bits, read_odd_ppm
 from colorize_lib.photo_headers import (
-    CalmFile, check_file, open_photo, PhotoError, plain_reason, read_odd_ppm, Refusal,
-    silenced, without_guard,
+    CalmFile, check_file, open_photo, PhotoError, plain_reason, Refusal, silenced,
+    without_guard,
 )
 from .photo_notes import note_options, Notes, read_exif, read_notes
 from .photo_rows import missing_in_jpeg, missing_rows, say_damaged, say_missing
