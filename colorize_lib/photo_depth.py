@@ -161,10 +161,10 @@ def deep_lightness(
 ):            # float32 (h, W): L* in [0, 100]
     "Lightness of a few rows at full depth"
     import numpy as np
-    from colorize_lib.color import _f, _xyz
+    from colorize_lib.color import lab_f, XYZ_FROM_RGB
     light = to_light(numbers)
-    y = light if numbers.ndim == 2 else _xyz(1, np.moveaxis(light, -1, 0))
-    return (116*_f(y) - 16).clip(0, 100)
+    y = light if numbers.ndim == 2 else light @ np.float32(XYZ_FROM_RGB[1])
+    return (116*lab_f(y) - 16).clip(0, 100)
 
 # %% ../nbs/61g_photo_depth.ipynb #61g26
 def deep_photo(

@@ -186,6 +186,7 @@ def save_photo(
     photo: Photo,        # what to write
     path: str | Path,    # where; the suffix chooses the format
     quality: int = 92,   # of JPEG, WebP and AVIF, from 1 to 100
+    last=None,           # called with the finished draft, before it gets its name
 ) -> Path:
     "Write a photo with its transparency and notes, whole or not at all; raises `PhotoError`"
     path = Path(path)
@@ -196,6 +197,7 @@ def save_photo(
         with atomic_path(path) as draft:
             draft.touch(mode=photo.rights | 0o600)  # for no more people than the original
             _write(photo, draft, form, options)
+            if last: last(draft)
     except (OSError, ValueError) as e:
         raise PhotoError(path, f"cannot be written ({e})") from e
     return path

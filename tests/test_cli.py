@@ -14,6 +14,7 @@ from colorize_lib.photo_depth import deep_lightness
 from colorize_lib.photo_headers import reads_heic
 from colorize_lib.photo_xmp import COMPOSITE, NOTE
 from colorize_lib.photos import Photo, read_photo, save_photo
+from colorize_lib.sidecar import file_facts, sidecar_path
 
 COMMAND = [sys.executable, "-c", "from colorize_lib.cli import main; main()"]
 HEAVY = {"fastai", "timm", "skimage", "sklearn", "pandas", "torchvision", "matplotlib", "scipy", "IPython"}
@@ -272,9 +273,9 @@ def heed_signals():
     for number in (signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_DFL)
 
 
-def start_and_wait(folder, weights, enough):
+def start_and_wait(folder, weights, enough, *options):
     "Start a batch and return when `enough` results are there"
-    run = subprocess.Popen([*COMMAND, str(folder), "--model", weights], env=environment(), stderr=subprocess.PIPE, text=True,
+    run = subprocess.Popen([*COMMAND, str(folder), "--model", weights, *options], env=environment(), stderr=subprocess.PIPE, text=True,
                            preexec_fn=heed_signals)
     until = time.time() + 60
     while len(outputs(folder)) < enough and run.poll() is None and time.time() < until: time.sleep(.002)
@@ -299,6 +300,58 @@ def test_kill_and_go_on(tmp_path, weights):
     assert len(outputs(folder)) == n
     for f in outputs(folder):
         with Image.open(f) as im: im.load()
+
+
+def whole_with_records(folder):
+    "Every result is whole and has the record of just these bytes"
+    for f in outputs(folder):
+        with Image.open(f) as im: im.load()
+        assert json.loads(sidecar_path(f).read_text(encoding="utf-8"))["result"] == file_facts(f)
+
+
+def test_twenty_kills(tmp_path, weights):
+    "At random moments, in three ways; in the end everything is as after a run that nobody stopped"
+    rng = np.random.default_rng(0)
+    for name in ("in", "calm"): make_batch(tmp_path/name, 70, 260)
+    for kill in range(20):
+        number = rng.choice((signal.SIGTERM, signal.SIGHUP, signal.SIGKILL))
+        run = start_and_wait(tmp_path/"in", weights, len(outputs(tmp_path/"in")) + int(rng.integers(1, 3)), "--sidecar")
+        time.sleep(rng.uniform(0, .05))
+        run.send_signal(number)
+        run.communicate(timeout=60)
+        whole_with_records(tmp_path/"in")
+        if number != signal.SIGKILL: assert drafts(tmp_path/"in") == []
+    for name in ("in", "calm"): assert colorize(tmp_path/name, "--model", weights, "--sidecar")[0] == 0
+    whole_with_records(tmp_path/"in")
+    assert files_in(tmp_path/"in") == files_in(tmp_path/"calm") and len(outputs(tmp_path/"in")) == 70
+    for name in files_in(tmp_path/"calm"): assert (tmp_path/"in"/name).read_bytes() == (tmp_path/"calm"/name).read_bytes(), name
+
+
+KILLED_BETWEEN = """
+import os
+from colorize_lib import core
+rename = os.replace
+def replace(draft, path):
+    if str(path).endswith("_color.jpg"): {end}
+    rename(draft, path)
+core.os.replace = replace
+from colorize_lib.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("end, code, left", [("os._exit(9)", 9, True), ("raise KeyboardInterrupt", 130, False)])
+def test_killed_between_record_and_result(tmp_path, weights, end, code, left):
+    "A photo without a result is done again, whatever record lies there"
+    gray_photo(40, 30).save(tmp_path/"a.jpg")
+    args = ["a.jpg", "--model", weights, "--sidecar"]
+    run = subprocess.run([sys.executable, "-c", KILLED_BETWEEN.format(end=end), *args], cwd=tmp_path, env=environment(), capture_output=True)
+    assert run.returncode == code and outputs(tmp_path) == []
+    assert (tmp_path/"a_color.jpg.json").exists() == left
+    again = shell(*args, cwd=tmp_path)
+    assert again.returncode == 0 and "1 colorized" in again.stderr
+    assert files_in(tmp_path) == ["a.jpg", "a_color.jpg", "a_color.jpg.json"]
+    whole_with_records(tmp_path)
 
 
 def test_interrupt(tmp_path, weights):
