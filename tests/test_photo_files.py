@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
 
+from colorize_lib import photo_depth
 from colorize_lib.console import has_note
 from colorize_lib.photo_colours import _described_icc, curve, icc_tags, make_icc, SRGB, SRGB_CURVE
 from colorize_lib.photo_depth import deep_lightness, deep_photo, painted
@@ -477,6 +478,17 @@ def test_transparency_of_sixteen_bits(tmp_path):
         photo = replace(Photo(Image.fromarray((DEEP//257).astype(np.uint8)), alpha), deep=DEEP)
         back = read_photo(save_photo(photo, tmp_path/f"a.{suffix}"), deep=True)
         assert back.alpha.tobytes() == alpha.tobytes() and np.array_equal(back.deep, np.stack([DEEP]*3, 2)), suffix
+
+
+def test_a_scan_in_srgb_is_decoded_once(tmp_path, monkeypatch):
+    "Its lower bytes are read only where somebody wants them"
+    usual = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = deep_file(tmp_path, "tif", 3, usual)
+    whole = read_photo(path, deep=True)
+    monkeypatch.setattr(photo_depth, "_low_bytes", lambda *args: pytest.fail("decoded a second time"))
+    photo = read_photo(path)
+    assert photo.deep is None and gap(photo, np.asarray(whole.image)) <= 1
+    with pytest.raises(pytest.fail.Exception): read_photo(path, deep=True)
 
 
 def test_deep_scans_that_become_shallow_say_so(tmp_path):
