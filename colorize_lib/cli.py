@@ -25,10 +25,12 @@ try:
     from colorize_lib.core import remove_drafts
     from colorize_lib.folders import default_target, is_folder_target, list_photos, UsageError
     from colorize_lib.folders import why_not_read
+    from colorize_lib.photo_depth import painted
     from colorize_lib.photo_headers import no_file, PhotoError
-    from colorize_lib.photo_notes import coloured
-    from colorize_lib.photos import not_kept, read_photo, save_photo, why_not_written
-    from colorize_lib.sidecar import file_facts, foreign, write_sidecar
+    from colorize_lib.photos import keeps_depth, not_kept, read_photo, save_photo
+    from colorize_lib.photos import why_not_written
+    from colorize_lib.sidecar import file_facts, foreign, read_sidecar, sidecar_path
+    from colorize_lib.sidecar import write_sidecar
 except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
 
 # %% ../nbs/62b_command_line.ipynb #ad58d2fc
@@ -122,15 +124,16 @@ def plan(
 _UNMARKED = ".bmp"  # the one format that has no place for our note
 
 def colorize_file(
-    colorizer,          # a function from gray or colour picture to colour picture
+    colorizer,          # a `Colorizer`
     source: Path,
     target: Path,
     weights: str = "",  # name and version of the weights, for the mark in the result
+    last=None,          # called with the finished draft, see `save_photo`
 ) -> tuple:             # words about what is missing, and what is not kept
     "Colorize the photo `source` into the file `target`, all of it or nothing"
-    photo = read_photo(source)
-    done = coloured(photo, colorizer(photo.image), weights)
-    save_photo(done, target)
+    photo = read_photo(source, deep=keeps_depth(target))
+    done = painted(colorizer, photo, weights)
+    save_photo(done, target, last=last)
     kept = photo if target.suffix.lower() == _UNMARKED else done
     return photo.words + not_kept(kept, target)
 
@@ -168,13 +171,13 @@ def do_job(
     if not (job.skip or job.replaces) and os.path.lexists(job.target):
         job.skip = f"{job.target} has appeared meanwhile"
     if job.skip: return ()
-    words = colorize_file(painter.colorizer, job.source, job.target, painter.weights)
-    if painter.record is None: return words
-    try: write_sidecar(job.source, job.target, **painter.record)
+    def record(draft): write_sidecar(job.source, job.target, draft=draft, **painter.record)
+    last = record if painter.record is not None else None
+    try: return colorize_file(painter.colorizer, job.source, job.target, painter.weights, last)
     except BaseException:  # Ctrl-C, too
-        job.target.unlink(missing_ok=True)
+        lonely = last and not os.path.lexists(job.target) and read_sidecar(job.target)
+        if lonely: sidecar_path(job.target).unlink()
         raise
-    return words
 
 # %% ../nbs/62b_command_line.ipynb #5b6f2f65
 def run(

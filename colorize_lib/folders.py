@@ -10,7 +10,7 @@ __all__ = ['LITTER', 'READABLE', 'MARK', 'is_litter', 'why_not_read', 'list_phot
 import os, warnings
 from pathlib import Path
 
-from .photo_headers import LAYERS, not_read, PhotoError, RAW
+from .photo_headers import LAYERS, not_read, PhotoError, RAW, reads_heic
 from .photos import why_not_written, WRITABLE
 
 # %% ../nbs/61b_folders.ipynb #61b012
@@ -26,13 +26,14 @@ def is_litter(
     return name.startswith(".") or name.lower() in LITTER or name.lower().endswith(".lrdata")
 
 # %% ../nbs/61b_folders.ipynb #61b022
+_HEIC = ".heic .heif .hif"
 READABLE = frozenset((
     ".jpg .jpeg .jpe .jfif .jif .mpo .png .webp .tif .tiff .bmp .gif .avif "
-    ".jp2 .j2k .jpf .jpx .pgm .ppm .pnm .pbm").split())
+    ".jp2 .j2k .jpf .jpx .pgm .ppm .pnm .pbm" + f" {_HEIC}"*reads_heic()).split())
 
 # %% ../nbs/61b_folders.ipynb #61b024
 _UNREAD = {  # kind -> what the names of such files end in
-    "HEIC": ".heic .heif .hif",
+    "HEIC": _HEIC,
     "JPEG XL": ".jxl",
     RAW: ".dng .cr2 .cr3 .crw .nef .nrw .arw .sr2 .srf .orf .rw2 .raf .pef .srw .3fr .iiq .x3f"
          " .rwl .kdc .dcr .mrw .erf .mef .mos",
@@ -44,8 +45,8 @@ def why_not_read(
     path: Path,
 ) -> str:
     "What a photo of this name is, and what would help; empty where the reader may try"
-    kind = _KINDS.get(path.suffix.lower())
-    return not_read(kind) if kind else ""
+    suffix = path.suffix.lower()
+    return not_read(_KINDS[suffix]) if suffix in _KINDS.keys() - READABLE else ""
 
 # %% ../nbs/61b_folders.ipynb #61b032
 def _not_seen(here: str, folders: list, seen: set) -> list:
@@ -88,7 +89,7 @@ def find_photos(
 
 # %% ../nbs/61b_folders.ipynb #61b042
 MARK = "_color"  # at the end of the name of each result
-_JPEGS = (".jpe", ".jif", ".mpo")  # JPEG files by names that nobody writes today
+_JPEGS = (".jpe", ".jif", ".mpo", *_HEIC.split())  # rare names of JPEG files, and phones' own
 
 def default_target(source: Path) -> Path:
     "Where the result goes when nobody says otherwise: `photo.jpg` → `photo_color.jpg`"

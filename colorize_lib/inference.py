@@ -18,6 +18,7 @@ import torch
 from .color import lab_to_photo, lightness
 from .colour_terms import chroma_curve
 from .core import pick_device
+from .photo_depth import deep_photo
 from .photos import as_photo
 from .weights import default_weights, fold_batchnorm, list_weights, load_generator
 
@@ -104,11 +105,13 @@ class Colorizer:
     def __call__(
         self, image,    # path, PIL image or uint8 array
         hints=None,     # coloured strokes that correct the prediction, see `touch_up`
-    ) -> Image.Image:   # mode RGB, of the photo's own size
+        deep=None,      # uint16 sRGB array (H, W) or (H, W, 3): the photo with 16 bits
+    ) -> Image.Image:   # mode RGB, of the photo's own size; with `deep` a uint16 array (H, W, 3)
         "Colorize one photograph"
         photo = as_photo(image)
         ab = self.predict_ab(network_lightness(photo, self.size))[0]
         if hints is not None: ab = touch_up(photo, ab, hints)
+        if deep is not None: return deep_photo(deep, ab)
         return Image.fromarray(lab_to_photo(lightness(np.asarray(photo)), ab))
 
 # %% ../nbs/53_restoration.ipynb #53f005

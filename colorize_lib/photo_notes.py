@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.ExifTags import IFD
 
 from . import __version__
-from .photo_xmp import marked_xmp, NOTE, short_xmp, tidy_xmp
+from .photo_xmp import marked_xmp, NOTE, short_xmp, tidy_xmp, with_iptc
 
 # %% ../nbs/61f_photo_notes.ipynb #0e8063d0
 @dataclass(frozen=True)
@@ -82,6 +82,18 @@ def _loaded(exif: bytes) -> Image.Exif:
     except Exception: return Image.Exif()
     return notes
 
+def _unwritable(exif: Image.Exif) -> str:
+    "A word about notes that would describe the photo, and that Pillow cannot write"
+    lost = [tag for tag in _DESCRIBES
+            if tag in exif and not _storable(tag, _as_bytes(exif[tag]))]
+    for ifd in (IFD.Exif, IFD.GPSInfo):
+        try: found = exif.get_ifd(ifd)
+        except Exception: return "some of its EXIF notes are broken and are left out"
+        lost += [tag for tag, value in found.items()
+                 if tag not in _OF_PIXELS and not _storable(tag, value)]
+    numbers = ", ".join(map(str, sorted(lost)))
+    return f"its EXIF notes {numbers} cannot be written and are left out" if lost else ""
+
 def read_exif(
     im: Image.Image,  # as opened
 ) -> tuple:           # (value of the orientation note, the other notes as bytes, a word or "")
@@ -95,7 +107,8 @@ def read_exif(
         known = {*_DESCRIBES, *_ELSEWHERE}
         private = [str(tag) for tag in sorted(exif) if tag >= 0x8000 and tag not in known]
         word = f"its private notes {', '.join(private)} are left out" if private else ""
-        return turn, notes.tobytes() if len(notes) else b"", word
+        words = "; ".join(filter(None, (word, _unwritable(exif))))
+        return turn, notes.tobytes() if len(notes) else b"", words
     except Exception: return 1, b"", "its EXIF notes are broken and are left out"
 
 # %% ../nbs/61f_photo_notes.ipynb #9f51abdb
@@ -187,7 +200,7 @@ def coloured(
     earlier = "" if earlier == NOTE else _printable(earlier)
     xmp = marked_xmp(photo.notes.xmp, _printable(program), earlier)
     notes = replace(photo.notes, xmp=xmp)
-    return replace(photo, image=image, exif=marked.tobytes(), notes=notes)
+    return replace(photo, image=image, deep=None, exif=marked.tobytes(), notes=notes)
 
 # %% ../nbs/61f_photo_notes.ipynb #cc392041
 _ROOM = 65_000  # bytes of one note in a JPEG; 65,533 with what goes before it
@@ -263,9 +276,9 @@ def _jpeg_options(notes: Notes) -> tuple:
     return options, said
 
 # %% ../nbs/61f_photo_notes.ipynb #61f040
-def _homeless(form: str, notes: Notes, texts: list) -> list:
-    "Words about the notes that a format has no place for; `texts` are not in EXIF either"
-    lost = ["IPTC"] if form in ("WEBP", "AVIF") and notes.iptc else []
+def _homeless(form: str, fields: list, texts: list) -> list:
+    "Words about notes without a place: `fields` of IPTC, and `texts` that EXIF does not hold"
+    lost = [f"IPTC's {', '.join(f'2:{number}' for number in fields)}"] if fields else []
     texts = [key for key in texts if form != "JPEG" or key != "Comment"]
     if texts: lost.append(f"the text {', '.join(texts)}")
     return [f"{form} has no place for {' and '.join(lost)}"] if lost else []
@@ -283,7 +296,9 @@ def note_options(
     exif, texts = _all_exif(photo, has_text=form == "PNG")
     data, said = _as_exif(exif, form == "JPEG")
     xmp, more = _fitting_xmp(notes.xmp, form == "JPEG")
-    said = said + more + _homeless(form, notes, texts)
+    fields = []
+    if form in ("WEBP", "AVIF") and notes.iptc: xmp, fields = with_iptc(xmp, notes.iptc)
+    said = said + more + _homeless(form, fields, texts)
     if form == "TIFF":  # all notes are tags of the same list
         for tag, value in ((700, xmp), (33723, notes.iptc)):
             if value: exif[tag] = value

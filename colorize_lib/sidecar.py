@@ -33,11 +33,13 @@ def write_sidecar(
     result: Path,   # what was made of it; the record goes beside it
     weights: dict,  # name, file and sha256
     options: dict,  # of the command
+    draft: Path | None = None,  # where the result's bytes are, if it has not its name yet
 ) -> Path:
     "Write the record of a result, whole or not at all"
     facts = dict(
         program="colorize_lib", version=__version__, note=NOTE, input=file_facts(source),
-        result=file_facts(result), weights=weights, options=options)
+        result=file_facts(draft or result) | dict(file=readable(result.name)),
+        weights=weights, options=options)
     path = sidecar_path(result)
     text = json.dumps(facts, indent=1, ensure_ascii=False)
     with atomic_path(path) as draft: draft.write_text(text + "\n", encoding="utf-8")

@@ -10,8 +10,11 @@ from typer.testing import CliRunner
 import colorize_lib
 from colorize_lib import cli, color, core
 from colorize_lib.console import has_note
+from colorize_lib.photo_depth import deep_lightness
+from colorize_lib.photo_headers import reads_heic
 from colorize_lib.photo_xmp import COMPOSITE, NOTE
 from colorize_lib.photos import Photo, read_photo, save_photo
+from colorize_lib.sidecar import file_facts, sidecar_path
 
 COMMAND = [sys.executable, "-c", "from colorize_lib.cli import main; main()"]
 HEAVY = {"fastai", "timm", "skimage", "sklearn", "pandas", "torchvision", "matplotlib", "scipy", "IPython"}
@@ -184,7 +187,7 @@ def fill_with_odd(folder):
                  ".hidden.jpg", "$RECYCLE.BIN/r.jpg", "Scans.tif/@eaDir/inside.jpg", "Catalog.lrdata/p.jpg", ".draft-letter.jpg"):
         keep(name)
     for name in ("Thumbs.db", ".DS_Store", "notes.txt", "song.mp3", "g.jpg.json"): (folder/name).write_bytes(b"something else")
-    unread = {"IMG_1.HEIC": "heic", "raw.dng": "raw", "new.jxl": "jpeg xl", "old/layers.psd": "editor"}
+    unread = {"IMG_1.HEIC": "heic" if not reads_heic() else "not a photo", "raw.dng": "raw", "new.jxl": "jpeg xl", "old/layers.psd": "editor"}
     for name in unread: (folder/name).write_bytes(b"whatever it is")
     (folder/"empty.jpg").touch()
     (folder/"text.png").write_text("ask aunt Mai")
@@ -212,7 +215,7 @@ def test_odd_folder(tmp_path, weights):
     for name, word in others.items():
         line, = [line for line in lines if f"{name}:" in line]
         assert word in line.lower()
-        if Path(name).suffix not in (".jpg", ".png"): assert "not read" in line and " first" in line
+        if Path(name).suffix not in (".jpg", ".png") and "not a photo" not in line: assert "not read" in line and " first" in line
     assert files_in(out) == results
     assert all(has_note(out/name) for name in results if not name.endswith(".bmp"))
     assert files_in(folder) == before
@@ -229,12 +232,32 @@ def test_odd_folder_beside_its_photos(tmp_path, weights):
         assert files_in(tmp_path) == sorted(before + results)
 
 
+@pytest.mark.skipif(reads_heic(), reason="pillow-heif is installed")
 def test_a_photo_that_is_not_read_is_named_alone_too(tmp_path, weights, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.heic").write_bytes(b"...")
     for options in ((), ("-o", "a.png")):
         code, told = colorize("a.heic", *options, "--model", weights)
-        assert code == 1 and "a.heic: is HEIC, which is not read; save it as JPEG, PNG or TIFF first" in told and "0 colorized, 0 skipped, 1 failed" in told
+        assert code == 1 and "a.heic: is HEIC, which is not read; pip install pillow-heif, or save it as JPEG, PNG or TIFF first" in told and "0 colorized, 0 skipped, 1 failed" in told
+
+
+def test_a_deep_scan_stays_deep(tmp_path, weights, monkeypatch):
+    "16 bits come out of the command for PNG and TIFF, packed as the scan was, and hints work on them, too"
+    monkeypatch.chdir(tmp_path)
+    numbers = np.linspace(9000, 50_000, 120*80).round().astype(np.uint16).reshape(80, 120)
+    Image.fromarray(numbers).save("scan.tif", compression="tiff_lzw", dpi=(1200, 1200))
+    layer = Image.new("RGBA", (120, 80))
+    layer.paste((100, 115, 140, 255), (10, 10, 110, 20))
+    layer.save("strokes.png")
+    for target, options in (("a.tif", ()), ("a.png", ()), ("b.tif", ("--hints", "strokes.png"))):
+        code, told = colorize("scan.tif", "-o", target, "--model", weights, *options)
+        assert (code, told) == (0, f"{target}\n1 colorized, 0 skipped, 0 failed\n")
+        done = read_photo(target, deep=True)
+        gap = deep_lightness(done.deep) - deep_lightness(numbers)
+        assert np.abs(gap).max() < .02 and len(np.unique(done.deep[..., 1])) > 8000
+        assert has_note(Path(target)) and done.notes.dpi == (1200, 1200)
+    with Image.open("a.tif") as im: assert im.info["compression"] == "tiff_lzw"
+    assert colorize("scan.tif", "-o", "a.jpg", "--model", weights)[0] == 0 and read_photo("a.jpg", deep=True).deep is None
 
 
 def make_batch(folder, n, size):
@@ -250,9 +273,9 @@ def heed_signals():
     for number in (signal.SIGINT, signal.SIGHUP): signal.signal(number, signal.SIG_DFL)
 
 
-def start_and_wait(folder, weights, enough):
+def start_and_wait(folder, weights, enough, *options):
     "Start a batch and return when `enough` results are there"
-    run = subprocess.Popen([*COMMAND, str(folder), "--model", weights], env=environment(), stderr=subprocess.PIPE, text=True,
+    run = subprocess.Popen([*COMMAND, str(folder), "--model", weights, *options], env=environment(), stderr=subprocess.PIPE, text=True,
                            preexec_fn=heed_signals)
     until = time.time() + 60
     while len(outputs(folder)) < enough and run.poll() is None and time.time() < until: time.sleep(.002)
@@ -277,6 +300,58 @@ def test_kill_and_go_on(tmp_path, weights):
     assert len(outputs(folder)) == n
     for f in outputs(folder):
         with Image.open(f) as im: im.load()
+
+
+def whole_with_records(folder):
+    "Every result is whole and has the record of just these bytes"
+    for f in outputs(folder):
+        with Image.open(f) as im: im.load()
+        assert json.loads(sidecar_path(f).read_text(encoding="utf-8"))["result"] == file_facts(f)
+
+
+def test_twenty_kills(tmp_path, weights):
+    "At random moments, in three ways; in the end everything is as after a run that nobody stopped"
+    rng = np.random.default_rng(0)
+    for name in ("in", "calm"): make_batch(tmp_path/name, 70, 260)
+    for kill in range(20):
+        number = rng.choice((signal.SIGTERM, signal.SIGHUP, signal.SIGKILL))
+        run = start_and_wait(tmp_path/"in", weights, len(outputs(tmp_path/"in")) + int(rng.integers(1, 3)), "--sidecar")
+        time.sleep(rng.uniform(0, .05))
+        run.send_signal(number)
+        run.communicate(timeout=60)
+        whole_with_records(tmp_path/"in")
+        if number != signal.SIGKILL: assert drafts(tmp_path/"in") == []
+    for name in ("in", "calm"): assert colorize(tmp_path/name, "--model", weights, "--sidecar")[0] == 0
+    whole_with_records(tmp_path/"in")
+    assert files_in(tmp_path/"in") == files_in(tmp_path/"calm") and len(outputs(tmp_path/"in")) == 70
+    for name in files_in(tmp_path/"calm"): assert (tmp_path/"in"/name).read_bytes() == (tmp_path/"calm"/name).read_bytes(), name
+
+
+KILLED_BETWEEN = """
+import os
+from colorize_lib import core
+rename = os.replace
+def replace(draft, path):
+    if str(path).endswith("_color.jpg"): {end}
+    rename(draft, path)
+core.os.replace = replace
+from colorize_lib.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("end, code, left", [("os._exit(9)", 9, True), ("raise KeyboardInterrupt", 130, False)])
+def test_killed_between_record_and_result(tmp_path, weights, end, code, left):
+    "A photo without a result is done again, whatever record lies there"
+    gray_photo(40, 30).save(tmp_path/"a.jpg")
+    args = ["a.jpg", "--model", weights, "--sidecar"]
+    run = subprocess.run([sys.executable, "-c", KILLED_BETWEEN.format(end=end), *args], cwd=tmp_path, env=environment(), capture_output=True)
+    assert run.returncode == code and outputs(tmp_path) == []
+    assert (tmp_path/"a_color.jpg.json").exists() == left
+    again = shell(*args, cwd=tmp_path)
+    assert again.returncode == 0 and "1 colorized" in again.stderr
+    assert files_in(tmp_path) == ["a.jpg", "a_color.jpg", "a_color.jpg.json"]
+    whole_with_records(tmp_path)
 
 
 def test_interrupt(tmp_path, weights):
@@ -585,7 +660,7 @@ def test_what_is_lost_is_said(tmp_path, weights, monkeypatch):
     agency = Photo(noise, notes=type(agency.notes)(iptc=b"\x1c\x02\x78\x00\x04Ida!", text=(("Box", "7"),)))
     save_photo(agency, "agency.png")
     code, told = run("agency.png", "-o", "agency.webp")
-    assert code == 0 and told.splitlines() == ["agency.png: WEBP has no place for IPTC and the text Box", "agency.webp", f"1 {tally}"]
+    assert code == 0 and told.splitlines() == ["agency.png: WEBP has no place for the text Box", "agency.webp", f"1 {tally}"]
     assert run("agency.png", "-o", "agency.tif")[1].splitlines() == ["agency.png: TIFF has no place for the text Box", "agency.tif", f"1 {tally}"]
 
 

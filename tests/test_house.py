@@ -27,7 +27,7 @@ def number(stem):
 
 def plain(number):
     "3.4a -> 3.4"
-    return number.rstrip("abcdefgh")
+    return number.rstrip("abcdefghi")
 
 def covered(number):
     "The sections that a page's number names: 4.1–4.3 -> 4.1, 4.2, 4.3; A.2 -> A"
@@ -196,7 +196,8 @@ def test_links_to_words_lead_to_a_line_of_the_glossary():
 LAYERS = [layer.split() for layer in (
     "core",
     "color photo_headers photo_xmp",
-    "photo_colours photo_notes",
+    "photo_colours photo_notes photo_rows photo_writers",
+    "photo_depth",
     "photos",
     "folders",
     "console data cache recipes losses unet lpips intervals survey chapters",

@@ -123,7 +123,7 @@ def album(folder):
         Image.fromarray(noise).save(folder/f"{i}.png")
     Image.linear_gradient("L").save(folder/"gray.jpg")
     Image.linear_gradient("L").convert("RGB").save(folder/"gray too.png")
-    (folder/"phone.heic").write_bytes(b"...")
+    (folder/"phone.dng").write_bytes(b"...")
     return folder
 
 
@@ -137,7 +137,7 @@ def test_a_run_says_what_it_does_in_words(tmp_path, loader):
     assert head == ["epoch", "train", "valid", "ratio", "photos/s", "time"]
     assert [row[0] for row in rows] == ["1", "2"] and all(len(row) == len(head) for row in rows)
     for word in ("gray.jpg: is a gray photo", "gray too.png: is a gray photo",
-                 "phone.heic: is HEIC, which is not read", "weights: "):
+                 "phone.dng: is a camera's raw file, which is not read", "weights: "):
         assert len([line for line in done.stderr.splitlines() if word in line]) == 1, done.stderr
     assert "Warning" not in done.stderr and ".py" not in done.stderr
 
