@@ -124,16 +124,17 @@ def test_links_to_notebooks_lead_to_notebooks():
 
 LAYERS = [layer.split() for layer in (
     "core",
-    "color photo_headers photo_xmp",
+    "photo_lab engine photo_headers photo_xmp",
+    "color",
     "photo_colours photo_notes",
     "photos",
     "folders",
     "console data cache recipes losses unet lpips intervals survey chapters",
     "sidecar batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
-    "metrics inference training stopping adversarial",
+    "graphs metrics inference training stopping adversarial",
     "survey_page survey_answers survey_report report_page",
-    "cli train_cli evaluate_cli survey_cli",
+    "cli train_cli evaluate_cli survey_cli export_cli",
 )]
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 MODULES = {path.stem: path for path in (ROOT/"colorize_lib").glob("*.py") if not path.stem.startswith("_")}
