@@ -127,7 +127,7 @@ LAYERS = [layer.split() for layer in (
     "photo_lab engine photo_headers photo_xmp",
     "color",
     "photo_colours photo_notes",
-    "photos",
+    "photos crew",
     "folders",
     "console data cache recipes losses unet lpips intervals survey chapters",
     "sidecar batches patchgan compact colour_terms bins classical transfer survey_models ledger",
