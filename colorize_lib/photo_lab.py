@@ -76,9 +76,10 @@ _GRAY_L = (116*lab_f(_LIGHT) - 16).clip(0, 100).astype(np.float32)  # 8-bit gray
 # 8-bit level of R, G or B -> its part of X, Y or Z (over that of white)
 _PARTS = (FROM_RGB[..., None]*_LIGHT).astype(np.float32)
 
-_STORED = np.linspace(0, 1, 65536)
-_CURVE = np.where(_STORED > 0.0031308, 1.055*_STORED**(1/2.4) - 0.055, _STORED*12.92)
-_ENCODE = (_CURVE*255).round().astype(np.uint8)  # 16-bit light -> 8-bit level
+_PLACES = 65536  # 16-bit light -> 8-bit level; each place stands for its middle
+_MIDDLES = (np.arange(_PLACES) + 0.5)/_PLACES
+_CURVE = np.where(_MIDDLES > 0.0031308, 1.055*_MIDDLES**(1/2.4) - 0.055, _MIDDLES*12.92)
+_ENCODE = (_CURVE*255).round().astype(np.uint8)
 
 # %% ../nbs/21b_photo_lab.ipynb #21b022
 _JOIN = np.float32(DELTA**3)  # the cube root meets its tangent here
@@ -104,13 +105,13 @@ def _in_strips(
     work,            # function of a slice of rows
     height,          # of the photo, in pixels
     width,
-    pixels=1 << 15,  # in a strip: a dozen float32 arrays of it fit into a cache
+    pixels=1 << 17,  # in a strip: few enough for the cache, enough to keep threads busy
 ):
     "Call `work` for slices of rows that cover the photo, on all cores"
     rows = max(1, pixels//max(1, width))
     strips = [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
-    if len(strips) < 4:  # threads would cost more than they bring
-        for strip in strips: work(strip)
+    if len(strips) == 1:  # a thread would cost more than it brings
+        work(strips[0])
         return
     with ThreadPoolExecutor(cores()) as pool:
         for _ in pool.map(work, strips): pass  # reading raises what a thread raised
@@ -176,8 +177,6 @@ def _neighbours(
     low = at.astype(int)
     return low, np.minimum(low + 1, small - 1), (at - low).astype(np.float32)
 
-def _mixed(first, second, share): return first + (second - first)*share
-
 def _rows_of(
     ab,      # (2, h, w) array
     height,  # of the photo, in pixels
@@ -187,33 +186,63 @@ def _rows_of(
     h, w = ab.shape[1:]
     if w != width:  # columns here, all at once: still few rows
         low, high, share = _neighbours(w, width)
-        ab = _mixed(ab[..., low], ab[..., high], share)
+        ab = ab[..., low] + (ab[..., high] - ab[..., low])*share
     if h == height: return lambda rows: ab[:, rows]
     def enlarged(rows):
         low, high, share = _neighbours(h, height, rows)
-        return _mixed(ab[:, low], ab[:, high], share[:, None])
+        first = low[0]
+        old = ab[:, first:high[-1] + 1]
+        mix = np.zeros((len(low), old.shape[1]), np.float32)
+        each = np.arange(len(low))
+        mix[each, low - first] = 1 - share
+        mix[each, high - first] += share
+        return mix @ old
     return enlarged
 
 # %% ../nbs/21b_photo_lab.ipynb #21b036
+_TO_PLACES = (TO_RGB*_PLACES).astype(np.float32)
+_UNITS = np.float32([500, -200])[:, None, None]  # what a and b are divided by in f
+_SLACK = 1e-4*_PLACES  # as in `inside`
+
+def _map_outside(
+    places,   # (3, n) linear R, G, B times `_PLACES`; overwritten where the gamut ends
+    l,        # (h, W)
+    offsets,  # (2, h, W): a and b, divided by `_UNITS`
+):
+    "Move the colours that sRGB lacks toward gray"
+    low = places.min(axis=0) < -_SLACK
+    high = places.max(axis=0) > _PLACES + _SLACK
+    outside = np.flatnonzero(low | high)
+    if not len(outside): return
+    a, b = offsets.reshape(2, -1)[:, outside]*_UNITS[..., 0]
+    l = l.ravel()[outside]
+    scale = gamut_scale(l, a, b)
+    places[:, outside] = linear_rgb(l, a*scale, b*scale)
+    places[:, outside] *= _PLACES
+
 def _encode_strip(
-    l, a, b,  # (h, W) float32 each
+    l,        # (h, W) float32
+    offsets,  # (2, h, W): a and b, divided by `_UNITS`
     gamut,    # whether to map impossible colours
     out,      # (h, W, 3) uint8, is written
 ):
     "One strip of `lab_to_photo`"
-    light = linear_rgb(l, a, b)
-    if gamut:
-        outside = np.flatnonzero(~inside(light))
-        if len(outside):
-            l, a, b = (c.take(outside) for c in (l, a, b))
-            scale = gamut_scale(l, a, b)
-            mapped = linear_rgb(l, a*scale, b*scale)
-            for c, m in zip(light, mapped): c.ravel()[outside] = m
-    for k, c in enumerate(light):
-        c *= np.float32(65535)
-        c += np.float32(0.5)
-        out[..., k] = _ENCODE.take(c.astype(np.int32), mode="clip")  # cuts R, G, B off
+    f = np.empty((3, *l.shape), np.float32)  # of X, Y and Z
+    np.multiply(l, np.float32(1/116), out=f[1])
+    f[1] += np.float32(16/116)
+    np.add(f[1], offsets[0], out=f[0])
+    np.add(f[1], offsets[1], out=f[2])
+    f = f.reshape(3, -1)
+    xyz = f*f*f
+    dark = f < DELTA
+    xyz[dark] = lab_f_inverse(f[dark])
+    places = _TO_PLACES @ xyz
+    if gamut: _map_outside(places, l, offsets)
+    np.clip(places, 0, _PLACES - 1, out=places)  # cuts R, G, B off
+    levels = _ENCODE.take(places.astype(np.uint16), mode="clip").reshape(3, *l.shape)
+    for k in range(3): out[..., k] = levels[k]
 
+# %% ../nbs/21b_photo_lab.ipynb #21b99
 def lab_to_photo(
     L: np.ndarray,       # (1, H, W) in [0, 100]
     ab: np.ndarray,      # (2, h, w); enlarged or shrunk bilinearly to the size of L
@@ -225,8 +254,8 @@ def lab_to_photo(
         raise ValueError(f"expected L (1, H, W) and ab (2, h, w), got {found}")
     height, width = L.shape[1:]
     l = np.ascontiguousarray(L[0], np.float32)
-    ab_rows = _rows_of(np.ascontiguousarray(ab, np.float32), height, width)
+    offsets = _rows_of(np.ascontiguousarray(ab, np.float32)/_UNITS, height, width)
     photo = np.empty((height, width, 3), np.uint8)
-    def strip(rows): _encode_strip(l[rows], *ab_rows(rows), gamut, photo[rows])
+    def strip(rows): _encode_strip(l[rows], offsets(rows), gamut, photo[rows])
     _in_strips(strip, height, width)
     return photo
