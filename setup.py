@@ -34,10 +34,9 @@ class BuildWithData(build_py):
 
 class SourceWithData(sdist):
     "A source package holds what this file reads: a wheel can be built from it"
-    def add_defaults(self):
-        super().add_defaults()
+    def make_release_tree(self, base_dir, files):
         tables = sorted(str(file.relative_to(here)) for file in (here/"data").iterdir() if file.is_file())
-        self.filelist.extend(["settings.ini", *tables])
+        super().make_release_tree(base_dir, [*files, "settings.ini", *tables])
 
 setup(
     name=cfg["lib_name"], version=cfg["version"], description=cfg["description"],
