@@ -232,11 +232,12 @@ def _encode_strip(
     f[1] += np.float32(16/116)
     np.add(f[1], offsets[0], out=f[0])
     np.add(f[1], offsets[1], out=f[2])
-    f = f.reshape(3, -1)
-    xyz = f*f*f
-    dark = f < DELTA
+    f = f.ravel()
+    xyz = f*f
+    xyz *= f
+    dark = np.flatnonzero(f < DELTA)
     xyz[dark] = lab_f_inverse(f[dark])
-    places = _TO_PLACES @ xyz
+    places = _TO_PLACES @ xyz.reshape(3, -1)
     if gamut: _map_outside(places, l, offsets)
     np.clip(places, 0, _PLACES - 1, out=places)  # cuts R, G, B off
     levels = _ENCODE.take(places.astype(np.uint16), mode="clip").reshape(3, *l.shape)

@@ -170,6 +170,7 @@ import {module}
 """
 
 @pytest.mark.parametrize("module, blocked", [("metrics", ["fastai"]), ("console", ["fastai", "torch"]), ("cli", ["fastai", "torch"]),
+                                             ("inference", ["fastai", "torch", "timm", "skimage", "matplotlib", "pandas", "scipy"]),
                                              ("survey_page", ["fastai"])])
 def test_light_modules_load_without(module, blocked):
     code = LOADS.format(module=f"colorize_lib.{module}", blocked=blocked)
