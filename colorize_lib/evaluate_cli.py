@@ -152,7 +152,7 @@ def evaluate(
 ):
     "Measure colorizers on colour photos, beside gray and mean colour, with 95 % intervals."
     run_command("colorize-eval", work, folder, model, json_file, html_file,
-                size, limit, device)
+                size, limit, device, needs=("torch", "skimage", "pandas"))
 
 def main():
     "Entry point of the `colorize-eval` command"

@@ -148,12 +148,12 @@ def _strip_of(
 ):            # uint16 (h, W, 3)
     "One strip of `deep_photo`: colours that sRGB lacks are moved toward gray"
     import numpy as np
-    from colorize_lib.color import _gamut_scale, _inside, _linear_rgb
-    light = np.stack(_linear_rgb(l, a, b), -1)
-    outside = ~_inside(np.moveaxis(light, -1, 0))
+    from colorize_lib.photo_lab import gamut_scale, inside, linear_rgb
+    light = np.stack(linear_rgb(l, a, b), -1)
+    outside = ~inside(np.moveaxis(light, -1, 0))
     l, a, b = l[outside], a[outside], b[outside]
-    scale = _gamut_scale(l, a, b)
-    light[outside] = np.stack(_linear_rgb(l, a*scale, b*scale), -1)
+    scale = gamut_scale(l, a, b)
+    light[outside] = np.stack(linear_rgb(l, a*scale, b*scale), -1)
     return to_numbers(light)
 
 def deep_lightness(
@@ -161,7 +161,7 @@ def deep_lightness(
 ):            # float32 (h, W): L* in [0, 100]
     "Lightness of a few rows at full depth"
     import numpy as np
-    from colorize_lib.color import lab_f, XYZ_FROM_RGB
+    from colorize_lib.photo_lab import lab_f, XYZ_FROM_RGB
     light = to_light(numbers)
     y = light if numbers.ndim == 2 else light @ np.float32(XYZ_FROM_RGB[1])
     return (116*lab_f(y) - 16).clip(0, 100)
@@ -173,14 +173,12 @@ def deep_photo(
 ):            # uint16 array (H, W, 3), sRGB
     "The photo's lightness with these colours, all of it with 16 bits, strip by strip"
     import numpy as np
-    from colorize_lib.color import _in_strips, _rows_of  # with PyTorch behind it
+    from colorize_lib.photo_lab import in_strips, rows_of
     height, width = numbers.shape[:2]
-    ab = np.asarray(ab, np.float32)
-    columns = _rows_of(ab.swapaxes(1, 2), width)(slice(0, width))
-    ab_rows = _rows_of(columns.swapaxes(1, 2), height)
+    ab_rows = rows_of(np.asarray(ab, np.float32), height, width)
     photo = np.empty((height, width, 3), np.uint16)
     def strip(rows): photo[rows] = _strip_of(deep_lightness(numbers[rows]), *ab_rows(rows))
-    _in_strips(strip, height, width)
+    in_strips(strip, height, width)
     return photo
 
 def eight_bits(

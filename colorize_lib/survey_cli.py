@@ -34,7 +34,7 @@ def main():
 # %% ../nbs/68_survey_command.ipynb #10t126
 def _sources(controls: str, models: str | None) -> list:
     "The names in two lists with commas, each once; the default weights when no model is named"
-    from colorize_lib.weights import default_weights  # here: torch comes with it
+    from colorize_lib.engine import default_weights  # here: NumPy comes with it
     names = [*controls.split(","), *(models or default_weights()).split(",")]
     return list(dict.fromkeys(name.strip() for name in names if name.strip()))
 
@@ -86,7 +86,7 @@ def build(
     "Make a survey: one page for people, one key for you."
     options = dict(side=side, pairs=pairs, contact=contact, seed=seed, device=device)
     run_command("colorize-survey", _build, photos, (controls, models), folder, limit,
-                force, options)
+                force, options, needs=("torch", "skimage", "pandas"))
 
 # %% ../nbs/68_survey_command.ipynb #10t128
 def _analyse(console: Console, answers: list, key_file: Path, folder: Path,
@@ -116,4 +116,5 @@ def analyse(
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 42,
 ):
     "Read the answers and write a report. Exit code 1: a file was refused, or none counts."
-    run_command("colorize-survey", _analyse, answers, key, folder, incomplete, seed)
+    run_command("colorize-survey", _analyse, answers, key, folder, incomplete, seed,
+                needs=("pandas", "scipy", "statsmodels", "matplotlib"))

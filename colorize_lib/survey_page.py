@@ -236,7 +236,7 @@ def build_survey(
     **options,        # seed, pairs, contact of make_survey
 ) -> tuple:           # the key; why some photos are not in it
     "Colorize the photos and write the page and its key"
-    from colorize_lib.inference import Colorizer  # here: with torch
+    from colorize_lib.inference import Colorizer  # here: with torch behind `metrics`
     from colorize_lib.metrics import read_truths
     colorizers = {source: Colorizer.from_pretrained(source, device)
                   for source in sources if source not in ("real", "gray")}

@@ -184,7 +184,8 @@ def train(
     run = dict(out_dir=folder, start=start, device=device, compiled=compiled)
     def job(console): return work(
         console, photos, stage, model, profile, changes(options, settings), loader, run)
-    run_command("colorize-train", job, wrong=1, interrupted=Interrupted(folder))
+    run_command("colorize-train", job, wrong=1, interrupted=Interrupted(folder),
+                needs=("torch", "fastai"))
 
 def main():
     "Entry point of the `colorize-train` command"

@@ -195,17 +195,18 @@ def test_links_to_words_lead_to_a_line_of_the_glossary():
 
 LAYERS = [layer.split() for layer in (
     "core",
-    "color photo_headers photo_xmp",
+    "photo_lab engine photo_headers photo_xmp",
+    "color",
     "photo_colours photo_notes photo_rows photo_writers",
     "photo_depth",
-    "photos",
+    "photos crew",
     "folders",
     "console data cache recipes losses unet lpips intervals survey chapters",
     "sidecar batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
-    "metrics inference training stopping adversarial",
+    "graphs metrics inference training stopping adversarial",
     "survey_page survey_answers survey_report report_page",
-    "cli train_cli evaluate_cli survey_cli",
+    "cli train_cli evaluate_cli survey_cli export_cli",
 )]
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 MODULES = {path.stem: path for path in (ROOT/"colorize_lib").glob("*.py") if not path.stem.startswith("_")}
@@ -241,6 +242,7 @@ import {module}
 """
 
 @pytest.mark.parametrize("module, blocked", [("metrics", ["fastai"]), ("console", ["fastai", "torch"]), ("cli", ["fastai", "torch"]),
+                                             ("inference", ["fastai", "torch", "timm", "skimage", "matplotlib", "pandas", "scipy"]),
                                              ("survey_page", ["fastai"])])
 def test_light_modules_load_without(module, blocked):
     code = LOADS.format(module=f"colorize_lib.{module}", blocked=blocked)

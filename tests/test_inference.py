@@ -65,17 +65,17 @@ def test_impossible_colours_keep_lightness_and_hue():
 
 def test_the_network_sees_lightness_not_gray_levels():
     net = Paint(0, 0)
-    inference.Colorizer(net, "cpu").model # the colorizer works on a copy
+    inference.Colorizer(net, "cpu") # the colorizer works on a copy
     colorizer = inference.Colorizer(net, "cpu")
     colorizer(np.full((40, 40), 119, np.uint8))
-    seen = colorizer.model.seen[-1].float()
+    seen = colorizer.network.model.seen[-1].float()
     assert seen.shape == (1, 1, 256, 256)
     assert abs(float((seen + 1).mean()*50) - 50.03) < .3 # gray 119 is L* 50.03; 119/255 would be 46.7
     red, blue = np.zeros((2, 40, 40, 3), np.uint8)
     red[..., 0], blue[..., 2] = 255, 255
     for image, want in ((red, 53.24), (blue, 32.30)):
         colorizer(image)
-        assert abs(float((colorizer.model.seen[-1].float() + 1).mean()*50) - want) < .3
+        assert abs(float((colorizer.network.model.seen[-1].float() + 1).mean()*50) - want) < .3
 
 
 def test_every_way_to_give_a_photo(untrained, tmp_path):

@@ -12,7 +12,7 @@ from colorize_lib.color import lightness
 from colorize_lib.inference import Colorizer
 from colorize_lib.photos import sample_photos
 photo = sample_photos()["chelsea"].resize((256, 256))
-ab = Colorizer.from_pretrained(device="cpu").predict_ab(lightness(np.asarray(photo))[None])
+ab = Colorizer.from_pretrained(device="cpu", engine="torch").predict_ab(lightness(np.asarray(photo))[None])
 np.save(sys.argv[1], ab.float().numpy())
 """
 

@@ -1,0 +1,86 @@
+"ONNX Runtime and PyTorch give one answer; the small installation does without PyTorch and says what it lacks."
+import subprocess, sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import colorize_lib
+from colorize_lib.engine import choose_engine, GraphNetwork, list_graphs, list_weights
+from colorize_lib.inference import Colorizer, network_lightness
+from colorize_lib.photos import sample_photos
+from colorize_lib.weights import build_generator, save_generator
+
+ROOT = Path(colorize_lib.__file__).parent.parent
+HEAVY = "torch", "torchvision", "fastai", "timm", "skimage", "matplotlib", "pandas", "scipy", "onnx"
+
+
+def blocked(code, *args, cwd):
+    "Run Python in which none of the heavy packages can be imported"
+    lock = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfor name in {HEAVY!r}: sys.modules[name] = None\n"
+    return subprocess.run([sys.executable, "-c", lock + code, *map(str, args)], cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", list(list_weights()))
+def test_engines_agree_on_photos(name):
+    graph, trained = (Colorizer.from_pretrained(name, "cpu", engine=engine) for engine in ("onnx", "torch"))
+    assert isinstance(graph.network, GraphNetwork) and not isinstance(trained.network, GraphNetwork)
+    for photo in sample_photos().values():
+        one, other = (np.asarray(c(photo.convert("L"))).astype(int) for c in (graph, trained))
+        assert abs(one - other).mean() < .1 and abs(one - other).max() <= 2
+
+
+@pytest.fixture(scope="module", params=sorted(list_graphs()))
+def fresh(request, tmp_path_factory):
+    "An untrained network of each architecture with a graph, and its file"
+    torch.manual_seed(1)
+    kwargs = dict(temperature=.2, balance=.5, gain=1.4, knee=3., eps=.02) if request.param == "bins" else {}
+    model = build_generator(request.param, **kwargs).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d): module.running_var.uniform_(.5, 2); torch.nn.init.normal_(module.weight, 1, .2)
+    return model, save_generator(model, tmp_path_factory.mktemp("fresh")/"w.safetensors")
+
+
+@pytest.mark.parametrize("width, height", [(1, 1), (1, 3000), (31, 33), (640, 427), (427, 640)])
+def test_own_weights_at_every_size(fresh, width, height):
+    model, file = fresh
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8))
+    x = network_lightness(photo, 128)/50 - 1
+    with torch.inference_mode(): want = model(torch.from_numpy(x)).numpy()
+    got = GraphNetwork(file)(x)
+    assert got.shape == want.shape and abs(got - want).max() < 1e-3
+    assert Colorizer.from_pretrained(file, "cpu")(photo).size == (width, height)
+
+
+def test_an_architecture_without_a_graph_runs_with_torch(tmp_path):
+    file = save_generator(build_generator("plain", width=4), tmp_path/"w.safetensors")
+    assert not isinstance(Colorizer.from_pretrained(file, "cpu").network, GraphNetwork)
+    with pytest.raises(ValueError, match="--engine torch"): Colorizer.from_pretrained(file, engine="onnx")
+
+
+def test_a_photo_without_pytorch(tmp_path):
+    sample_photos()["coffee"].convert("L").save(tmp_path/"a.jpg")
+    run = blocked("from colorize_lib.cli import main\nsys.argv[0] = 'colorize'\nmain()", "a.jpg", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    with Image.open(tmp_path/"a_color.jpg") as im: assert im.size == (600, 400) and im.mode == "RGB"
+
+
+@pytest.mark.parametrize("module, args, lost", [
+    ("train_cli", [], "PyTorch"), ("evaluate_cli", ["."], "PyTorch"), ("export_cli", [], "PyTorch"),
+    ("survey_cli", ["build", ".", "-o", "s"], "PyTorch"), ("survey_cli", ["analyse", ".", "--key", "k", "-o", "r"], "pandas"),
+    ("cli", ["a.jpg", "--engine", "torch"], "PyTorch"), ("cli", ["a.jpg", "--device", "cuda"], "PyTorch"),
+    ("cli", ["a.jpg", "--hints", "b.png"], "PyTorch")])
+def test_what_the_small_installation_lacks_is_said(tmp_path, module, args, lost):
+    for name in ("a.jpg", "b.png"): Image.new("L", (8, 8)).save(tmp_path/name)
+    run = blocked(f"from colorize_lib.{module} import main\nmain()", *args, cwd=tmp_path)
+    assert run.returncode == 2 and "Traceback" not in run.stderr, run.stderr
+    assert lost in run.stderr and "pip install 'colorize_lib[train]'" in run.stderr and len(run.stderr.splitlines()) == 1
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["a.jpg", "b.png"]
+
+
+def test_words_are_checked():
+    with pytest.raises(ValueError, match="auto, onnx, torch"): choose_engine("steam")
+    with pytest.raises(ValueError, match="auto, cpu, cuda, mps"): choose_engine("auto", "toaster")
+    assert choose_engine("auto", "cpu") == choose_engine() == ("onnx", "cpu")
