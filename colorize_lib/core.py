@@ -61,7 +61,8 @@ def require(
     "Raise `ValueError` that names what to install unless all packages are there; loads none"
     lost = [name for name in packages if importlib.util.find_spec(name) is None]
     if not lost: return
-    names = " and ".join(dict(torch="PyTorch", scipy="SciPy").get(n, n) for n in lost)
+    known = dict(torch="PyTorch", scipy="SciPy", skimage="scikit-image")
+    names = ", ".join(known.get(name, name) for name in lost)
     are = "is" if len(lost) == 1 else "are"
     raise ValueError(f"{names} {are} not installed: pip install 'colorize_lib[{extra}]'")
 
