@@ -13,7 +13,7 @@ cfg = config["DEFAULT"]
 
 # Ranges, so that a machine which already has PyTorch (Colab, say) keeps its own.
 # The plain installation colours photos, and no more.
-runtime = ["numpy>=1.26", "pillow>=11.3", "onnxruntime>=1.20", "safetensors>=0.4", "typer>=0.15", "rich"]
+runtime = ["numpy>=1.26", "pillow>=13.0", "onnxruntime>=1.20", "safetensors>=0.4", "typer>=0.15", "rich"]
 # What trains, measures, exports and analyses surveys.
 train = ["torch>=2.2", "torchvision", "fastai>=2.7", "timm", "scipy>=1.12", "scikit-image", "scikit-learn", "pandas",
          "statsmodels>=0.14", "matplotlib", "onnx>=1.16"]
