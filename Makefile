@@ -4,12 +4,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help course test bench site clean
+.PHONY: help course test newest bench site clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make course   run every notebook small, write the figures, build the site, colorize a photo"
 	@echo "make test     check everything: notebooks, tests, the built package, the site"
+	@echo "make newest   run the notebooks with the newest of everything, not with our pins (PYTHON=python3.13: with that Python)"
 	@echo "make bench    measure speed and quality"
 	@echo "make site     render the notebooks into _docs/ (with Quarto when it is installed)"
 	@echo "make clean    remove what the targets above made, and .venv"
@@ -28,6 +29,9 @@ course: $(READY)
 
 test: $(READY)
 	@$(BIN)/python tools/course.py test
+
+newest:
+	@$(PYTHON) tools/course.py newest
 
 bench: $(READY)
 	@$(BIN)/python tools/bench.py

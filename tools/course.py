@@ -1,4 +1,4 @@
-"""What `make test` and `make course` do, step by step. Run from .venv: python tools/course.py test|course"""
+"""What `make test`, `make newest` and `make course` do, step by step. Run from .venv: python tools/course.py test|course"""
 import os, shutil, subprocess, sys, tempfile, time, xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -108,24 +108,34 @@ def run_pytest(tally, tmp):
     tally.skipped += skipped
 
 
+def build_wheel(tmp, *options):
+    "The wheel as it would be published -> its file or None, and what pip said"
+    source = tmp/"source"
+    shutil.copytree(ROOT, source, ignore=IGNORED)
+    build = pip("wheel", "-q", "--disable-pip-version-check", "--no-deps", *options, "-w", tmp, ".", cwd=source)
+    return next(tmp.glob("*.whl"), None), build.stdout
+
+
+def add_kernel(venv):
+    return sh(venv/"bin"/"python", "-m", "ipykernel", "install", "--prefix", venv, "--name", "python3")
+
+
 def installed_place(tally, tmp):
     "Build the wheel and install it where nothing of the clone can be seen; the heavy packages are shared with .venv"
-    source, venv = tmp/"source", tmp/"venv"
-    shutil.copytree(ROOT, source, ignore=IGNORED)
-    build = pip("wheel", "-q", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "-w", tmp, ".", cwd=source)
-    wheels = list(tmp.glob("*.whl"))
-    if not wheels: return tally.add("the wheel builds and installs", False, build.stdout)
+    venv = tmp/"venv"
+    wheel, said = build_wheel(tmp, "--no-build-isolation")
+    if not wheel: return tally.add("the wheel builds and installs", False, said)
     sh(sys.executable, "-m", "venv", "--without-pip", venv)
     site = next(venv.glob("lib/python*/site-packages"))
     # Python reads .pth files (which lead to the clone) only in its own site-packages, not in a folder added by one
     shared = next(BIN.parent.glob("lib/python*/site-packages")).resolve()
     (site/"shared.pth").write_text(f"{shared}\n")
     python = venv/"bin"/"python"
-    install = pip("--python", python, "install", "-q", "--disable-pip-version-check", "--no-deps", "--force-reinstall", wheels[0])
-    sh(python, "-m", "ipykernel", "install", "--prefix", venv, "--name", "python3")
+    install = pip("--python", python, "install", "-q", "--disable-pip-version-check", "--no-deps", "--force-reinstall", wheel)
+    add_kernel(venv)
     where = sh(python, "-c", "import colorize_lib; print(colorize_lib.__file__)", cwd=tmp)
     ok = str(site) in where.stdout and (venv/"bin"/"colorize").exists()
-    tally.add("the wheel builds and installs", ok, f"{build.stdout}\n{install.stdout}\n{where.stdout}")
+    tally.add("the wheel builds and installs", ok, f"{said}\n{install.stdout}\n{where.stdout}")
     return venv if ok else None
 
 
@@ -146,6 +156,13 @@ def in_empty_folder(tmp, venv):
     return work
 
 
+def summed_up(tally):
+    "The last lines; whether all is well"
+    for reason in sorted(set(tally.skipped)): say(f"skipped {tally.skipped.count(reason)}: {reason}")
+    say(f"{tally.passed} passed, {tally.failed} failed")
+    return tally.failed == 0 and tally.passed > 0
+
+
 def test():
     tally = Tally()
     start = time.time()
@@ -161,9 +178,36 @@ def test():
         venv = installed_place(tally, tmp)
         if venv: tally.each(in_empty_folder(tmp, venv), numbered())
     say(f"took {time.time() - start:.0f} s")
-    for reason in sorted(set(tally.skipped)): say(f"skipped {tally.skipped.count(reason)}: {reason}")
-    say(f"{tally.passed} passed, {tally.failed} failed")
-    return tally.failed == 0 and tally.passed > 0
+    return summed_up(tally)
+
+# ---- make newest ----
+
+WATCHED = ("torch", "torchvision", "fastai", "fastcore", "onnxruntime", "numpy", "scipy", "pandas", "scikit-image", "pillow", "timm")
+
+
+def newest_place(tally, tmp):
+    "The wheel in an environment of its own, with the newest of everything that it asks for"
+    venv = tmp/"venv"
+    wheel, said = build_wheel(tmp)
+    if not wheel: return tally.add("the wheel builds", False, said)
+    sh(sys.executable, "-m", "venv", venv)
+    own_pip = [venv/"bin"/"python", "-m", "pip", "--disable-pip-version-check"]
+    install = sh(*own_pip, "install", "-q", f"{wheel}[course]", "papermill", "ipykernel", cwd=tmp)
+    ok = install.returncode == 0 and add_kernel(venv).returncode == 0
+    tally.add("the wheel installs with the newest of everything", ok, install.stdout)
+    found = [line for line in sh(*own_pip, "freeze").stdout.splitlines() if line.split("==")[0].lower() in WATCHED]
+    say(f"  Python {sys.version.split()[0]}, {', '.join(found)}")
+    return venv if ok else None
+
+
+def newest():
+    "Every notebook as somebody meets it who installs the course today, without our pins"
+    tally = Tally()
+    with tempfile.TemporaryDirectory(prefix="colorize-newest-") as name:
+        tmp = Path(name).resolve()
+        venv = newest_place(tally, tmp)
+        if venv: tally.each(in_empty_folder(tmp, venv), numbered())
+    return summed_up(tally)
 
 # ---- make course ----
 
@@ -196,4 +240,4 @@ def course():
     return tally.failed == 0
 
 
-if __name__ == "__main__": sys.exit(0 if {"test": test, "course": course}[sys.argv[1]]() else 1)
+if __name__ == "__main__": sys.exit(0 if {"test": test, "newest": newest, "course": course}[sys.argv[1]]() else 1)
