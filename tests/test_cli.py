@@ -312,7 +312,7 @@ def whole_with_records(folder):
 def test_twenty_kills(tmp_path, weights):
     "At random moments, in three ways; in the end everything is as after a run that nobody stopped"
     rng = np.random.default_rng(0)
-    for name in ("in", "calm"): make_batch(tmp_path/name, 70, 260)
+    for name in ("in", "calm"): make_batch(tmp_path/name, 200, 260)
     for kill in range(20):
         number = rng.choice((signal.SIGTERM, signal.SIGHUP, signal.SIGKILL))
         run = start_and_wait(tmp_path/"in", weights, len(outputs(tmp_path/"in")) + int(rng.integers(1, 3)), "--sidecar")
@@ -323,7 +323,7 @@ def test_twenty_kills(tmp_path, weights):
         if number != signal.SIGKILL: assert drafts(tmp_path/"in") == []
     for name in ("in", "calm"): assert colorize(tmp_path/name, "--model", weights, "--sidecar")[0] == 0
     whole_with_records(tmp_path/"in")
-    assert files_in(tmp_path/"in") == files_in(tmp_path/"calm") and len(outputs(tmp_path/"in")) == 70
+    assert files_in(tmp_path/"in") == files_in(tmp_path/"calm") and len(outputs(tmp_path/"in")) == 200
     for name in files_in(tmp_path/"calm"): assert (tmp_path/"in"/name).read_bytes() == (tmp_path/"calm"/name).read_bytes(), name
 
 

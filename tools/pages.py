@@ -59,9 +59,10 @@ def statements(cell):
 # ---- documentation: once, and in the order of the source ----
 
 def definitions(cell):
-    "The functions and classes that a cell defines, as `show_doc` names them"
+    "The functions and classes that a cell defines, as `show_doc` names them; many are called `_`, and none of them is looked for"
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return [showdoc_nm(tree) for tree in statements(cell) if isinstance(tree, kinds)]
+    names = [showdoc_nm(tree) for tree in statements(cell) if isinstance(tree, kinds)]
+    return [name for name in names if name != "_"]
 
 
 def documented(cell):
