@@ -78,9 +78,10 @@ def bench_training(rounds):
 
 
 LAB = """
-import resource, sys, time
-from pathlib import Path
+import sys, time
+sys.path.insert(0, sys.argv[3])
 import numpy as np
+from memory import peak
 from PIL import Image
 photo = np.asarray(Image.open(sys.argv[2]).convert("RGB"))
 if sys.argv[1] == "ours":
@@ -91,11 +92,6 @@ if sys.argv[1] == "ours":
 else:
     from skimage.color import rgb2lab, lab2rgb
     def there_and_back(): return (lab2rgb(rgb2lab(photo))*255).round().astype(np.uint8)
-def peak():
-    "Peak memory of this process in bytes (Linux's getrusage would count the parent's from before exec)"
-    status = Path("/proc/self/status")
-    if status.exists(): return int(status.read_text().split("VmHWM:")[1].split()[0])*1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform == "darwin" else 1024)
 whole, photo = photo, photo[:64, :64]
 there_and_back() # imports and tables
 photo, before, start = whole, peak(), time.perf_counter()
@@ -111,7 +107,7 @@ def bench_lab(rounds, photo):
     times, memory = {"ours": [], "theirs": []}, {"ours": [], "theirs": []}
     for _ in range(max(1, rounds//2)):
         for side in times:
-            out = subprocess.run([sys.executable, "-c", LAB, side, str(photo)], capture_output=True, text=True, check=True).stdout.split()
+            out = subprocess.run([sys.executable, "-c", LAB, side, str(photo), str(Path(__file__).parent)], capture_output=True, text=True, check=True).stdout.split()
             times[side].append(float(out[0])); memory[side].append(float(out[1]))
     t, m = ({side: median(v) for side, v in d.items()} for d in (times, memory))
     return [["Lab there and back, 12 megapixels", "scikit-image", t["ours"], t["theirs"], t["theirs"]/t["ours"], ">= 8 faster"],

@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from memory import peak
 from PIL import features, Image
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -164,12 +165,6 @@ def judged(path, read=read_photo):
     if photo.deep is not None: sizes.add(photo.deep.shape[1::-1])
     sound = photo.image.mode in ("L", "RGB") and len(sizes) == 1 and 0 not in photo.image.size
     return "read", "" if sound else f"an odd picture: {photo.image}, {sizes}"
-
-def peak():
-    "The most memory of this process, in bytes (Linux's getrusage would count the parent's from before exec)"
-    status = Path("/proc/self/status")
-    if status.exists(): return int(status.read_text().split("VmHWM:")[1].split()[0])*1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*(1 if sys.platform == "darwin" else 1024)
 
 def answer(seed):
     "The child: reads numbers, writes a line for each file"
