@@ -94,10 +94,15 @@ def test_notebook(nb):
     return run.returncode == 0 and "Success." in run.stdout, run.stdout  # exit code 0 alone may mean that nothing ran
 
 
-def run_pytest(tally, tmp):
+def run_pytest(tmp):
+    "-> its exit code, its output and the file of its results"
     report = tmp/"pytest.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "tests"]
-    run = subprocess.run(command, cwd=ROOT)
+    run = sh(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "tests")
+    return run, report
+
+
+def count_pytest(tally, run, report):
+    say(run.stdout.strip())
     suites = list(ET.parse(report).iter("testsuite")) if report.exists() else []
     count = lambda key: sum(int(suite.get(key, 0)) for suite in suites)
     total = count("tests")
@@ -170,13 +175,15 @@ def test():
         tmp = Path(name).resolve()
         say("Clean and exported")
         check_exported(tally, tmp)
-        say("Notebooks (nbdev_test)")
-        tally.each(test_notebook, notebooks())
+        with ThreadPoolExecutor(1) as beside:  # pytest on one core, the notebooks on another
+            tests = beside.submit(run_pytest, tmp)
+            say("Notebooks (nbdev_test), while pytest runs beside them")
+            tally.each(test_notebook, notebooks(), jobs=1)
+            say("Installed wheel, papermill, an empty folder")
+            venv = installed_place(tally, tmp)
+            if venv: tally.each(in_empty_folder(tmp, venv), numbered(), jobs=1)
         say("Tests (pytest)")
-        run_pytest(tally, tmp)
-        say("Installed wheel, papermill, an empty folder")
-        venv = installed_place(tally, tmp)
-        if venv: tally.each(in_empty_folder(tmp, venv), numbered())
+        count_pytest(tally, *tests.result())
     say(f"took {time.time() - start:.0f} s")
     return summed_up(tally)
 
