@@ -159,8 +159,9 @@ def _generator_step(self: AdversarialStage, xb, yb, pred, real, fake) -> dict:
     extra = {}
     if self.feature_loss: extra["feature"] = r.feature*self.feature_loss(xb, fake, real)
     seen = match_size(xb, fake)
-    if r.colourful or r.neutral or r.rare:
-        terms = colour_terms(pred, match_size(yb, pred), r.colourful, r.neutral, r.rare)
+    if r.colourful or r.neutral or r.rare or r.gradient:
+        terms = colour_terms(pred, match_size(yb, pred), r.colourful, r.neutral, r.rare,
+                             r.gradient)
         extra["colour_terms"] = r.lam*terms
     result = g_step(self.discriminator, self.opt_g, seen, yb, pred, fake, r.lam, r.loss,
                     sum(extra.values()), r.adversary, r.clip)

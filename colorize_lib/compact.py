@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['LITE0_STAGES', 'SamePadConv2d', 'InvertedResidual', 'Lite0Encoder', 'load_lite0', 'is_reachable', 'lite0_weights',
-           'conv_norm_relu', 'second_look', 'UpBlock', 'CompactUNet', 'refined_generator', 'TimmEncoder',
-           'compact_generator']
+           'conv_norm_relu', 'second_look', 'LookAround', 'UpBlock', 'CompactUNet', 'refined_generator',
+           'attended_generator', 'TimmEncoder', 'compact_generator']
 
 # %% ../nbs/26b_compact.ipynb #26b005
 import importlib.util, socket
@@ -154,6 +154,33 @@ def second_look(n):
     nn.init.zeros_(layers[1].weight)
     return layers
 
+# %% ../nbs/26b_compact.ipynb #26b041
+class LookAround(nn.Module):
+    "Self-attention between all places of a map, then two layers at each place; at first it adds 0"
+    def __init__(
+        self,
+        n: int,          # channels, in and out
+        heads: int = 4,  # questions side by side; they share the channels
+    ):
+        super().__init__()
+        self.heads = heads
+        self.norms = nn.ModuleList([nn.LayerNorm(n), nn.LayerNorm(n)])
+        self.qkv = nn.Linear(n, 3*n, bias=False)
+        self.out = nn.Linear(n, n)
+        self.mlp = nn.Sequential(nn.Linear(n, 2*n), nn.GELU(), nn.Linear(2*n, n))
+        for last in (self.out, self.mlp[2]):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, x):  # (B, n, H, W) -> (B, n, H, W)
+        places = x.flatten(2).transpose(1, 2)
+        parts = self.qkv(self.norms[0](places)).unflatten(2, (3, self.heads, -1))
+        q, k, v = parts.permute(2, 0, 3, 1, 4)  # each (B, heads, H*W, n/heads)
+        heard = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        places = places + self.out(heard)
+        places = places + self.mlp(self.norms[1](places))
+        return places.transpose(1, 2).reshape(x.shape)
+
 # %% ../nbs/26b_compact.ipynb #26b018
 class UpBlock(nn.Module):
     "Enlarge to the skip's size by copying pixels, concatenate, one convolution or two"
@@ -176,6 +203,7 @@ class CompactUNet(nn.Module):
         widths: tuple = (256, 192, 128, 64, 32),  # decoder channels, deepest first
         n_out: int = 2,                           # output channels
         refine: bool = False,                     # a second convolution at each size
+        attend: int = 0,                          # blocks of self-attention at the bottom
     ):
         super().__init__()
         self.encoder = encoder or Lite0Encoder()
@@ -183,6 +211,7 @@ class CompactUNet(nn.Module):
         widths = widths[:len(c)]
         self.mid = conv_norm_relu(c[-1], widths[0], 1)
         self.ctx = nn.Linear(c[-1], widths[0])
+        self.around = nn.Sequential(*[LookAround(widths[0]) for _ in range(attend)])
         layers = zip(widths, c[-2::-1], widths[1:])
         self.ups = nn.ModuleList([UpBlock(*sizes, refine) for sizes in layers])
         self.head = nn.Conv2d(widths[-1], n_out, 3, padding=1)
@@ -190,6 +219,7 @@ class CompactUNet(nn.Module):
     def trunk(self, xb):  # (B,1,H,W) in [-1,1], any H and W -> (B,widths[-1],h,w)
         feats = self.encoder(xb)
         x = self.mid(feats[-1]) + self.ctx(feats[-1].mean((2, 3)))[..., None, None]
+        x = self.around(x)
         for up, skip in zip(self.ups, feats[-2::-1]): x = up(x, skip)
         return x
 
@@ -207,6 +237,17 @@ def refined_generator(
     if pretrained: load_lite0(encoder, lite0_weights())
     model = CompactUNet(encoder, refine=True)
     model.architecture = dict(name="refined", kwargs={})
+    return model
+
+# %% ../nbs/26b_compact.ipynb #26b045
+def attended_generator(
+    pretrained: bool = False,  # start the encoder from ImageNet weights
+) -> CompactUNet:              # maps (B,1,H,W) to (B,2,ceil(H/2),ceil(W/2))
+    "The refined U-Net that also looks around; `pretrained` loads real weights or raises"
+    encoder = Lite0Encoder()
+    if pretrained: load_lite0(encoder, lite0_weights())
+    model = CompactUNet(encoder, refine=True, attend=2)
+    model.architecture = dict(name="attended", kwargs={})
     return model
 
 # %% ../nbs/26b_compact.ipynb #706bdb13

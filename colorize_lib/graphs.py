@@ -17,7 +17,7 @@ import onnx
 
 from .bins import BinsUNet
 from .compact import CompactUNet, InvertedResidual, Lite0Encoder, SamePadConv2d
-from .compact import UpBlock
+from .compact import LookAround, UpBlock
 from .core import atomic_path
 from .weights import build_generator
 
@@ -112,6 +112,52 @@ def _(layer: InvertedResidual, graph, x, name):
     inside = translate(layer.layers, graph, x, f"{name}.layers")
     return graph.node("Add", x, inside) if layer.skip else inside
 
+# %% ../nbs/69_graphs.ipynb #69a041
+@translate.register
+def _(layer: nn.Linear, graph, x, name):
+    turned = graph.node("Transpose", graph.weight(f"{name}.weight", layer.weight), perm=[1, 0])
+    x = graph.node("MatMul", x, turned)
+    if layer.bias is None: return x
+    return graph.node("Add", x, graph.weight(f"{name}.bias", layer.bias))
+
+@translate.register
+def _(layer: nn.LayerNorm, graph, x, name):
+    weights = [graph.weight(f"{name}.{kind}", getattr(layer, kind)) for kind in ("weight", "bias")]
+    return graph.node("LayerNormalization", x, *weights, axis=-1, epsilon=layer.eps)
+
+@translate.register
+def _(layer: nn.GELU, graph, x, name):
+    bell = graph.node("Erf", graph.node("Mul", x, graph.number(0.5**0.5)))
+    share = graph.node("Mul", graph.node("Add", bell, graph.number(1)), graph.number(0.5))
+    return graph.node("Mul", x, share)
+
+def _heard(layer: LookAround, graph, places, name):
+    "What the places hear from each other: (B, N, n) -> (B, N, n)"
+    def shaped(x, *sizes): return graph.node("Reshape", x, graph.number(sizes, np.int64))
+    n = layer.qkv.in_features
+    parts = shaped(translate(layer.qkv, graph, places, f"{name}.qkv"),
+                   0, 0, 3, layer.heads, n//layer.heads)
+    parts = graph.node("Transpose", parts, perm=[2, 0, 3, 1, 4])
+    q, k, v = (graph.node("Gather", parts, graph.number(i, np.int64), axis=0) for i in range(3))
+    scale = graph.number((n//layer.heads)**-0.5)
+    match = graph.node("MatMul", q, graph.node("Transpose", k, perm=[0, 1, 3, 2]))
+    share = graph.node("Softmax", graph.node("Mul", match, scale), axis=-1)
+    heard = graph.node("Transpose", graph.node("MatMul", share, v), perm=[0, 2, 1, 3])
+    return shaped(heard, 0, 0, n)
+
+@translate.register
+def _(layer: LookAround, graph, x, name):
+    def add(places, more): return graph.node("Add", places, more)
+    flat = graph.node("Reshape", x, graph.number([0, 0, -1], np.int64))
+    places = graph.node("Transpose", flat, perm=[0, 2, 1])
+    normed = translate(layer.norms[0], graph, places, f"{name}.norms.0")
+    heard = _heard(layer, graph, normed, name)
+    places = add(places, translate(layer.out, graph, heard, f"{name}.out"))
+    normed = translate(layer.norms[1], graph, places, f"{name}.norms.1")
+    places = add(places, translate(layer.mlp, graph, normed, f"{name}.mlp"))
+    back = graph.node("Transpose", places, perm=[0, 2, 1])
+    return graph.node("Reshape", back, graph.node("Shape", x))
+
 # %% ../nbs/69_graphs.ipynb #69a020
 @translate.register
 def _(layer: Lite0Encoder, graph, x, name):
@@ -140,6 +186,7 @@ def _trunk(layer: CompactUNet, graph, x):
     weights = [graph.weight(f"ctx.{k}", getattr(layer.ctx, k)) for k in ("weight", "bias")]
     context = graph.node("Unsqueeze", graph.node("Gemm", mean, *weights, transB=1), axes)
     x = graph.node("Add", translate(layer.mid, graph, feats[-1], "mid"), context)
+    x = translate(layer.around, graph, x, "around")
     for i, (up, skip) in enumerate(zip(layer.ups, feats[-2::-1])):
         x = _up(up, graph, x, skip, f"ups.{i}")
     return x
@@ -238,7 +285,7 @@ def filled(
     return whole
 
 # %% ../nbs/69_graphs.ipynb #69a036
-SHIPPED = "refined", "compact", "bins"
+SHIPPED = "attended", "refined", "compact", "bins"
 
 def write_graphs(
     folder: Path,  # for the graphs and index.json

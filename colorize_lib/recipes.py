@@ -35,6 +35,7 @@ class Recipe:
     colourful: float = 0.0  # w: weight of a wrong colourfulness, relative to L1
     neutral: float = 0.0    # ν: additional weight of L1 where the truth is neutral
     rare: float = 0.0       # ρ: how much more a clear true colour weighs in L1
+    gradient: float = 0.0   # γ: weight of wrong differences between neighbouring colours
     seed: int = 42
 
 # %% ../nbs/34e_recipes.ipynb #9624bc55
@@ -54,6 +55,7 @@ RECIPES = dict(
         aged=0.3),
 )
 RECIPES["refined"] = replace(RECIPES["compact"], model="refined")
+RECIPES["attended"] = replace(RECIPES["compact"], model="attended")
 RECIPES["bins"] = replace(RECIPES["compact"], model="bins")  # chapter 5.2a
 
 # %% ../nbs/34e_recipes.ipynb #08012
@@ -86,6 +88,8 @@ ADVERSARIAL = dict(
         bf16=True, aged=0.12, least=0.12, lam=20.0, feature=25.0, adversary=0.3,
         loss="hinge", d_betas=(0.5, 0.99), d_width=32, d_small=True, spectral=True,
         colourful=3.0, neutral=1.0, rare=0.5))
+ADVERSARIAL["attended"] = replace(
+    ADVERSARIAL["refined"], aged=0.2, colourful=4.0, rare=0.6, gradient=0.3)
 ADVERSARIAL["bins"] = ADVERSARIAL["compact"]
 
 # %% ../nbs/34e_recipes.ipynb #5f5d4a84

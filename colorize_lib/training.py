@@ -196,7 +196,8 @@ def stage_loss(
     "What the L1 stage minimises while the model is in training mode; plain L1 otherwise"
     def with_terms(pred, yb):
         true = match_size(yb, pred)
-        terms = colour_terms(pred, true, recipe.colourful, recipe.neutral, recipe.rare)
+        terms = colour_terms(pred, true, recipe.colourful, recipe.neutral, recipe.rare,
+                             recipe.gradient)
         return l1_loss(pred, yb) + terms
     def loss(pred, yb):
         if not model.training: return l1_loss(pred, yb)

@@ -21,7 +21,8 @@ from .engine import default_weights, list_weights, refuse, weights_file
 # %% ../nbs/34c_weights.ipynb #4a09bba4
 # name -> the module that holds `name_generator`
 GENERATORS = dict(
-    plain="unet", thesis="transfer", compact="compact", refined="compact", bins="bins")
+    plain="unet", thesis="transfer", compact="compact", refined="compact",
+    attended="compact", bins="bins")
 
 def build_generator(
     name: str,  # a key of `GENERATORS`
