@@ -145,7 +145,7 @@ const kernelTool = {
     for (const input of [row, column]) input.addEventListener("input", draw);
     before.addEventListener("pointermove", follow);
     before.addEventListener("pointerdown", follow);
-    stage.append(before, grid, after);
+    stage.append(before, after, grid);
     tool.replaceChildren(stage, controls, said);
   },
 };
