@@ -164,8 +164,9 @@ def test_the_sliders_know_the_formulas_of_chapter_2_1(browser, site):
     back = browser.execute_script("return arguments[0].map(c => labTool.toRgb(...c))", found)
     assert np.abs(np.array(back) - colours).max() < 0.02
 
-def test_a_photo_follows_the_sliders(browser, site):
-    open_page(browser, site, "11_introduction")
+@pytest.mark.parametrize("stem", ["11_introduction", "21_color_spaces"])
+def test_a_photo_follows_the_sliders(browser, site, stem):
+    open_page(browser, site, stem)
     tool = browser.find_element("css selector", "[data-tool=lab]")
     WebDriverWait(browser, 20).until(lambda _: "L 0, a 0" in tool.text)
     mean = lambda: browser.execute_script("""const c = document.querySelector("[data-tool=lab] canvas");
@@ -251,7 +252,7 @@ def test_the_kernel_is_moved_by_keys_and_waits_for_its_button(browser, site):
     run.send_keys(Keys.ENTER)
     assert run.text == "Slide it over the photo"
 
-@pytest.mark.parametrize("stem, first, last", [("24_unet", "all skips", "all off"), ("52a_distributions", "2", "0.05")])
+@pytest.mark.parametrize("stem, first, last", [("24_unet", "all skips", "all off"), ("34b_adversarial", "1", "100"), ("52a_distributions", "2", "0.05")])
 def test_a_slider_shows_one_picture_at_a_time(browser, site, stem, first, last):
     dressed(browser, "light", 1280)
     open_page(browser, site, stem)
