@@ -79,7 +79,7 @@ const colourTool = {
                           make("div", {className: "tool-buttons"}, load, all, clear));
     tool.replaceChildren(controls, bar, said, list);
     let results = [];  // {name, blob, addresses}
-    let asked = 0, answered = 0, ask;
+    let asked = 0, answered = 0, refused = 0, ask;
 
     function loading(share, ready) {
       bar.value = share;
@@ -132,20 +132,24 @@ const colourTool = {
         }));
       } catch (error) {
         item.replaceChildren(make("p", {className: "refused"}, `${source.name}: ${error.message}`));
+        refused++;
         notLoaded();
       }
       answered++;
-      const waiting = asked - answered;
-      said.textContent = `${answered} of ${asked} ${asked === 1 ? "photo" : "photos"} done${waiting ? "" : ". Each stands below"}.`;
-      all.hidden = results.length < 2;
-      clear.hidden = waiting > 0;
+      count();
+    }
+    function count() {
+      const waiting = asked > answered;
+      said.textContent = waiting ? `${answered} of ${asked} done …` : `Done: ${answered - refused} in colour, ${refused} refused.`;
+      all.hidden = waiting || results.length < 2;
+      clear.hidden = waiting;
     }
     function take(files) {
       const sources = [...files];
       if (!sources.length) return;
-      if (asked === answered) [asked, answered] = [0, 0];
+      if (asked === answered) asked = answered = refused = 0;
       asked += sources.length;
-      clear.hidden = true;
+      count();
       loadFirst();
       sources.forEach(colour);
     }
