@@ -25,7 +25,8 @@ reader.onload = () => done(reader.result.split(",")[1]);
 fetch(arguments[0]).then(answer => answer.blob()).then(blob => reader.readAsDataURL(blob));
 """
 SHRINK = """
-const [bytes, width, height, done] = arguments, rgba = Uint8Array.from(atob(bytes), c => c.charCodeAt(0)), strip = 7*4*width;
+const [width, height, done] = arguments, strip = 7*4*width;
+const rgba = Uint8Array.from({length: 4*width*height}, (_, i) => Math.imul(i, i) >>> 7);
 import("../assets/colour/pixels.js").then(({Shrinker}) => {
   const shrinker = new Shrinker(width, height);
   for (let at = 0; at < rgba.length; at += strip) shrinker.add(rgba.subarray(at, at + strip), at/(4*width));
@@ -35,14 +36,18 @@ import("../assets/colour/pixels.js").then(({Shrinker}) => {
 
 @pytest.fixture(scope="module")
 def server(site):
-    "The site behind an address, and what was asked of it: (address, list of (method, path))"
-    asked = []
+    "The site behind an address: (address, list of (method, path) that were asked, set of paths that it denies)"
+    asked, denied = [], set()
     class Handler(SimpleHTTPRequestHandler):
+        def do_GET(self): self.send_error(404) if self.path in denied else super().do_GET()
         def log_request(self, *_): asked.append((self.command, self.path))
         def log_message(self, *_): pass
+        def end_headers(self):
+            self.send_header("Cache-Control", "no-store")  # so that everything is asked for
+            super().end_headers()
     running = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(site)))
     threading.Thread(target=running.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{running.server_port}", asked
+    yield f"http://127.0.0.1:{running.server_port}", asked, denied
     running.shutdown()
     running.server_close()
 
@@ -84,7 +89,7 @@ def data_of(browser, link):
 @pytest.fixture(scope="module")
 def coloured(browser, server, album):
     "The open page with the album in it: (name of a result -> its bytes, the words of the list)"
-    address, asked = server
+    address, asked, _ = server
     dressed(browser, "light", 1280)
     browser.get(f"{address}/{PAGE}")
     assert heavy(asked) == []
@@ -164,12 +169,13 @@ def test_all_results_come_in_one_file(coloured, browser, tmp_path):
 
 # ---- parts of it ----
 
-@pytest.mark.parametrize("size", [(300, 451), (40, 20), (9001, 7), (7, 9001)])
+@pytest.mark.parametrize("size", [(1301, 1007), (300, 451), (40, 20), (9001, 7)])
 def test_photos_are_shrunk_as_pillow_does(coloured, browser, size):
-    noise = np.random.default_rng(42).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    photo = Image.fromarray(noise)
+    places = np.arange(4*size[0]*size[1], dtype=np.uint32)
+    noise = (places*places >> 7).astype(np.uint8).reshape(size[1], size[0], 4)
+    photo = Image.fromarray(noise[..., :3])
     want = np.asarray(photo.resize(network_size(*size), Image.Resampling.BICUBIC, reducing_gap=2)).astype(int)
-    found = browser.execute_async_script(SHRINK, base64.b64encode(photo.convert("RGBA").tobytes()).decode(), *size)
+    found = browser.execute_async_script(SHRINK, *size)
     gap = abs(np.reshape(found, want.shape) - want)
     assert gap.max() <= 1 and gap.mean() < 1e-3
 
@@ -186,7 +192,19 @@ def test_results_are_named_as_the_command_names_them(coloured, browser):
     assert name("a", "image/png", []) == "a_color.png"
     assert name("a.png", "image/png", ["a_color.png", "a_color (2).png"]) == "a_color (3).png"
 
-def test_where_it_cannot_run_it_says_so(browser, site, coloured):
+def test_a_network_that_does_not_come_is_told_and_asked_for_again(coloured, browser, server):
+    address, _, denied = server
+    denied.add("/assets/colour/network.onnx")
+    browser.get(f"{address}/{PAGE}")
+    load = tool(browser).find_element("css selector", "button")
+    load.send_keys(Keys.ENTER)
+    wait(browser, lambda: "network.onnx could not be fetched (404)" in status(browser))
+    denied.clear()
+    load.send_keys(Keys.ENTER)
+    wait(browser, lambda: status(browser) == "The network is here.")
+    assert browser.switch_to.active_element.get_attribute("type") == "file"
+
+def test_where_it_cannot_run_it_says_so(coloured, browser, site):
     def refusal(place): return browser.execute_script(f"return colourTool.refusal({{protocol: 'https:'}}, {place})")
     assert refusal("window") == ""
     assert "too old" in refusal("{}") and "too old" in refusal("{Worker, WebAssembly}")

@@ -35,8 +35,9 @@ const colourTool = {
     return element;
   },
 
-  // the worker as a function: ask(request, said) -> promise of its answer
-  connect(loading) {
+  // the worker as a function: ask(request, said) -> promise of its answer. `loading` hears how much of the network
+  // has come, `lost` that the worker has died and another one is needed.
+  connect(loading, lost) {
     const worker = new Worker(`${colourTool.assets}worker.js`, {type: "module"});
     const waiting = new Map();
     let last = 0;
@@ -50,7 +51,8 @@ const colourTool = {
     });
     worker.addEventListener("error", event => {  // its script did not load, or a memory of the browser is full
       event.preventDefault();
-      for (const {reject} of waiting.values()) reject(new Error("The program beside the page has stopped. Load the page again."));
+      lost();
+      for (const {reject} of waiting.values()) reject(new Error("The program beside the page did not start, or it has stopped: too old a browser, or too large a photo."));
       waiting.clear();
     });
     return (request, said = () => {}) => new Promise((resolve, reject) => {
@@ -84,22 +86,19 @@ const colourTool = {
     function loading(share, ready) {
       bar.value = share;
       bar.hidden = Boolean(ready);
-      load.hidden = Boolean(ready);
-      if (ready) said.textContent = "The network is here.";
+      if (!ready) return;
+      if (document.activeElement === load) file.focus();
+      load.hidden = true;
+      said.textContent = "The network is here.";
     }
     function request(...what) {
-      ask ??= colourTool.connect(loading);
+      ask ??= colourTool.connect(loading, () => { ask = undefined; });
       return ask(...what);
     }
     function loadFirst() {
       if (load.hidden) return;
       bar.hidden = false;
-      load.disabled = true;
       said.textContent = "Loading the network …";
-    }
-    function notLoaded() {
-      load.disabled = false;
-      bar.hidden = true;
     }
 
     function addressOf(result, blob) {
@@ -121,19 +120,19 @@ const colourTool = {
       compareTool.start(compare);
     }
     async function colour(source) {
-      const bar = make("progress", {max: 1, value: 0, ariaLabel: `Progress of ${source.name}`});
+      const progress = make("progress", {max: 1, value: 0, ariaLabel: `Progress of ${source.name}`});
       const step = make("span", {}, "waiting");
-      const item = make("li", {}, make("p", {}, `${source.name}: `, step, " ", bar));
+      const item = make("li", {}, make("p", {}, `${source.name}: `, step, " ", progress));
       list.append(item);
       try {
         show(item, source, await request({what: "colour", file: source}, (word, share) => {
           step.textContent = word;
-          bar.value = share;
+          progress.value = share;
         }));
       } catch (error) {
         item.replaceChildren(make("p", {className: "refused"}, `${source.name}: ${error.message}`));
         refused++;
-        notLoaded();
+        bar.hidden = true;  // it may have been the network that did not come
       }
       answered++;
       count();
@@ -161,7 +160,7 @@ const colourTool = {
     load.addEventListener("click", () => {
       loadFirst();
       request({what: "load"}).catch(error => {
-        notLoaded();
+        bar.hidden = true;
         said.textContent = error.message;
       });
     });

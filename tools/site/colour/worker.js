@@ -13,8 +13,8 @@ const RUNTIME = new URL("../ort/", import.meta.url).href;
 
 // ---- what has to be fetched
 
-async function fetched(address, said) {
-  const answer = await fetch(address);
+async function fetched(address, said, signal) {
+  const answer = await fetch(address, {signal});
   if (!answer.ok) throw new Error(`${address} could not be fetched (${answer.status}).`);
   const parts = [];
   for (const reader = answer.body.getReader(); ;) {
@@ -27,10 +27,14 @@ async function fetched(address, said) {
 
 async function load() {
   const facts = JSON.parse(new TextDecoder().decode(await fetched(new URL("network.json", import.meta.url), () => {})));
+  const stop = new AbortController();
   let come = 0;
   const said = bytes => postMessage({loading: Math.min(1, (come += bytes)/(facts.bytes + facts.runtimeBytes))});
-  const [wasm, network] = await Promise.all([
-    fetched(`${RUNTIME}ort-wasm-simd-threaded.wasm`, said), fetched(new URL("network.onnx", import.meta.url), said)]);
+  const both = [`${RUNTIME}ort-wasm-simd-threaded.wasm`, new URL("network.onnx", import.meta.url)];
+  const [wasm, network] = await Promise.all(both.map(address => fetched(address, said, stop.signal))).catch(error => {
+    stop.abort();  // one without the other is of no use
+    throw error;
+  });
   ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.wasmPaths = RUNTIME;
   ort.env.wasm.numThreads = 1;  // more would need headers that a plain server does not send
