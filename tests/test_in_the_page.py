@@ -192,13 +192,14 @@ def test_results_are_named_as_the_command_names_them(coloured, browser):
     assert name("a", "image/png", []) == "a_color.png"
     assert name("a.png", "image/png", ["a_color.png", "a_color (2).png"]) == "a_color (3).png"
 
-def test_a_network_that_does_not_come_is_told_and_asked_for_again(coloured, browser, server):
+@pytest.mark.parametrize("lost, told", [("network.onnx", "network.onnx could not be fetched (404)"), ("worker.js", "did not start")])
+def test_what_does_not_come_is_told_and_asked_for_again(coloured, browser, server, lost, told):
     address, _, denied = server
-    denied.add("/assets/colour/network.onnx")
+    denied.add(f"/assets/colour/{lost}")
     browser.get(f"{address}/{PAGE}")
     load = tool(browser).find_element("css selector", "button")
     load.send_keys(Keys.ENTER)
-    wait(browser, lambda: "network.onnx could not be fetched (404)" in status(browser))
+    wait(browser, lambda: told in status(browser))
     denied.clear()
     load.send_keys(Keys.ENTER)
     wait(browser, lambda: status(browser) == "The network is here.")

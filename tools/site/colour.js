@@ -7,13 +7,14 @@ const colourTool = {
 
   // why it cannot run here, or "": `place` is where it would run
   refusal({protocol} = location, place = window) {
-    if (protocol === "file:") return "A page opened as a file may not fetch the network. Serve the folder of the site instead: "
-      + "python -m http.server --directory _docs, then open http://localhost:8000.";
+    if (protocol === "file:") return "A page opened as a file may not fetch the network. Serve the folder of the site "
+      + "instead: python -m http.server --directory _docs, then open http://localhost:8000.";
     if (!place.Worker || !place.OffscreenCanvas) return "This browser is too old: it cannot compute beside the page. "
       + "Take a newer one, or the command colorize.";
-    // the smallest program with a SIMD instruction: four numbers at once, without which there is no ONNX Runtime
-    const simd = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
-    if (!place.WebAssembly?.validate(Uint8Array.from(simd))) return "This browser has no WebAssembly with SIMD, or it is switched off. "
+    // the smallest program with a SIMD instruction (many numbers at once), without which there is no ONNX Runtime
+    const simd = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0,
+                               10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11);
+    if (!place.WebAssembly?.validate(simd)) return "This browser has no WebAssembly with SIMD, or it is switched off. "
       + "Take a newer one, or the command colorize.";
     return "";
   },
@@ -52,7 +53,8 @@ const colourTool = {
     worker.addEventListener("error", event => {  // its script did not load, or a memory of the browser is full
       event.preventDefault();
       lost();
-      for (const {reject} of waiting.values()) reject(new Error("The program beside the page did not start, or it has stopped: too old a browser, or too large a photo."));
+      const why = "The program beside the page did not start, or it has stopped: too old a browser, or too large a photo.";
+      for (const {reject} of waiting.values()) reject(new Error(why));
       waiting.clear();
     });
     return (request, said = () => {}) => new Promise((resolve, reject) => {
@@ -139,7 +141,8 @@ const colourTool = {
     }
     function count() {
       const waiting = asked > answered;
-      said.textContent = waiting ? `${answered} of ${asked} done …` : `Done: ${answered - refused} in colour, ${refused} refused.`;
+      const done = `Done: ${answered - refused} in colour, ${refused} refused.`;
+      said.textContent = waiting ? `${answered} of ${asked} done …` : done;
       all.hidden = waiting || results.length < 2;
       clear.hidden = waiting;
     }
