@@ -37,6 +37,10 @@ def test_the_wheel_has_what_the_library_reads(built):
     assert built[3].stat().st_size < 35e6
 
 
+def test_what_only_the_site_needs_is_in_neither(built):
+    assert [name for name in built[0] | built[1] if name.endswith(".wasm")] == []
+
+
 def test_the_plain_installation_is_small(built):
     needs = built[2].get_all("Requires-Dist")
     plain = {need.split(">")[0].split("=")[0].strip() for need in needs if "extra ==" not in need}
