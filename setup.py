@@ -47,7 +47,7 @@ setup(
                  "Natural Language :: English", "Programming Language :: Python :: 3", f"Programming Language :: Python :: {cfg['min_python']}",
                  "Topic :: Multimedia :: Graphics", "Topic :: Scientific/Engineering :: Artificial Intelligence"],
     packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
-    package_data={cfg["lib_name"]: ["weights/*", "results/*", "survey_files/*", "ledger_files/*", "graph_files/*"]}, zip_safe=False,
+    package_data={cfg["lib_name"]: ["weights/*", "results/*", "survey_files/*", "ledger_files/*", "graph_files/*", "photo_files/*"]}, zip_safe=False,
     cmdclass={"build_py": BuildWithData, "sdist": SourceWithData},
     install_requires=runtime, extras_require=dict(train=train, course=course, heic=heic, dev=dev),
     entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.train_cli:main",

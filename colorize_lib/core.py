@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PROFILES', 'Profile', 'get_profile', 'seed_everything', 'require', 'pick_device', 'native_bfloat16', 'project_dir',
            'output_dir', 'remove_drafts', 'atomic_path', 'draft_folder', 'progress', 'looks_like', 'save_figure',
-           'run_manifest', 'stored_results', 'data_file']
+           'as_jpeg', 'run_manifest', 'stored_results', 'data_file']
 
 # %% ../nbs/31_tools.ipynb #7db8af7f
 import configparser, importlib.util, json, os, platform, random, re, secrets, shutil
@@ -232,6 +232,21 @@ def save_figure(
         with Image.open(path) as before, Image.open(drawn) as after:
             if looks_like(before, after): return
     with atomic_path(path) as draft: draft.write_bytes(drawn.getvalue())
+
+# %% ../nbs/31_tools.ipynb #31t081
+def as_jpeg(
+    fig,                # a matplotlib figure of photographs; it is closed
+    dpi: int = 110,     # pixels per inch of the figure's size
+    quality: int = 84,  # of the JPEG, 1 to 95
+):                      # what a cell shows
+    "The figure as a light picture, for the last line of a cell"
+    import matplotlib.pyplot as plt  # here: only who draws needs them
+    from IPython.display import Image as Shown
+    drawn = BytesIO()
+    packing = dict(quality=quality, subsampling=0)  # full colour: colours are the point
+    fig.savefig(drawn, format="jpeg", dpi=dpi, bbox_inches="tight", pil_kwargs=packing)
+    plt.close(fig)  # otherwise the notebook shows it a second time
+    return Shown(data=drawn.getvalue(), format="jpeg")
 
 # %% ../nbs/31_tools.ipynb #64ca7e21
 def _commit() -> str | None:

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WRITABLE', 'Photo', 'read_photo', 'why_not_written', 'keeps_depth', 'save_photo', 'not_kept', 'as_photo',
-           'sample_photos']
+           'sample_photos', 'old_credits', 'old_photos']
 
 # %% ../nbs/61_photo_files.ipynb #61f005
-import importlib.util, io, os, stat
+import importlib.util, io, json, os, stat
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -259,3 +259,16 @@ def sample_photos() -> dict:  # name -> PIL image, mode "RGB"
     if not found:
         raise FileNotFoundError("no sample photos: is scikit-image or scikit-learn installed?")
     return found
+
+# %% ../nbs/61_photo_files.ipynb #61f082
+def _old_folder() -> Path:
+    "Where the old photographs lie"
+    return Path(importlib.util.find_spec("colorize_lib").origin).parent/"photo_files"
+
+def old_credits() -> dict:  # name -> shows, year, by, source, licence
+    "What each of the old photographs shows, and whose it is"
+    return json.loads((_old_folder()/"credits.json").read_text(encoding="utf-8"))
+
+def old_photos() -> dict:  # name -> PIL image, mode "L"
+    "Old photographs that everybody may show, from this package"
+    return {name: read_photo(_old_folder()/f"{name}.jpg").image for name in old_credits()}

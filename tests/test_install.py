@@ -32,7 +32,8 @@ def test_the_source_package_has_what_setup_reads(built):
 
 
 def test_the_wheel_has_what_the_library_reads(built):
-    wanted = ["weights/index.json", "weights/gan.safetensors", "graph_files/refined.onnx", "graph_files/index.json", "course_data/claims.yml"]
+    wanted = ["weights/index.json", "weights/gan.safetensors", "graph_files/refined.onnx", "graph_files/index.json", "course_data/claims.yml",
+              "photo_files/credits.json", "photo_files/barton.jpg", "results/networks.json", "results/networks.webp"]
     assert {f"colorize_lib/{name}" for name in wanted} <= built[1]
     assert built[3].stat().st_size < 35e6
 
