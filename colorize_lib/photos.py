@@ -58,7 +58,7 @@ def _with_end_mark(file) -> Image.Image:
     im = Image.open(whole, formats=("JPEG",))
     start = whole.tell()
     im.load()
-    if rows := missing_in_jpeg(im, whole.getvalue(), start):
+    if rows := missing_in_jpeg(im, whole, start):
         raise Refusal(f"is truncated: {rows} of {im.height} rows are missing")
     return im
 
