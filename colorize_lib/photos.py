@@ -16,11 +16,12 @@ from PIL import Image
 
 from .core import atomic_path
 from .photo_colours import screen_colours
-from .photo_depth import deep_numbers, eight_bits, read_odd_ppm
+from .photo_depth import deep_clear, deep_numbers, eight_bits, read_odd_ppm
 from colorize_lib.photo_headers import (
     CalmFile, check_file, open_photo, PhotoError, plain_reason, Refusal, silenced,
     without_guard,
 )
+from .photo_mending import stored_bits
 from .photo_notes import note_options, Notes, read_exif, read_notes
 from .photo_rows import missing_in_jpeg, missing_rows, say_damaged, say_missing
 from .photo_writers import kept_packing, rows_of, write_deep_png, write_tiff
@@ -65,7 +66,8 @@ def _with_end_mark(file) -> Image.Image:
 def _load(im: Image.Image, file) -> tuple:
     "(the picture with its pixels, words about it); raises what the decoder raises"
     start = file.tell()
-    if im.format == "PPM" and im.tile[0].codec_name == "ppm": return read_odd_ppm(im, file), []
+    slow = im.format == "PPM" and im.tile[0].codec_name.startswith("ppm")
+    if slow and im.mode != "1": return read_odd_ppm(im, file), []
     try:
         with silenced(im.format == "TIFF") as lines: im.load()
     except OSError as error:
@@ -102,6 +104,7 @@ def _plain(im: Image.Image) -> Image.Image:
 def _pixels(im: Image.Image, file, deep: bool, stored: int) -> tuple:
     "(picture, transparency, uint16 numbers or None, words); `stored`: bits in the file"
     image, alpha, odd = screen_colours(im, file)
+    alpha = deep_clear(im, file) or alpha
     numbers = deep_numbers(im, file, deep)
     if numbers is not None and numbers.ndim == 3: image = eight_bits(numbers)
     lost = "its 16 bits become 8" if deep and stored == 16 and numbers is None else ""
@@ -112,7 +115,7 @@ def _decode(file, deep: bool) -> Photo:
     with without_guard():
         im, said = open_photo(file)
         lying = im.format == "TIFF" and im.tag_v2.get(0x0112) in _QUARTERS  # Pillow turns it
-        stored = 16 if any(";16" in str(tile.args) for tile in im.tile) else 8
+        stored = stored_bits(im)
         packing = kept_packing(im)
         im, more = _load(im, file)
         note, exif, word = read_exif(im)
