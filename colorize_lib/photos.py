@@ -202,7 +202,8 @@ def save_photo(
             _write(photo, draft, form, options)
             if last: last(draft)
     except (OSError, ValueError) as e:
-        raise PhotoError(path, f"cannot be written ({e})") from e
+        why = getattr(e, "strerror", None) or str(e)  # "No space left on device"
+        raise PhotoError(path, f"cannot be written ({why.lower()})") from e
     return path
 
 def not_kept(
