@@ -274,8 +274,8 @@ def lab_to_photo(
     if L.ndim != 3 or L.shape[0] != 1 or ab.ndim != 3 or ab.shape[0] != 2:
         found = f"{tuple(L.shape)} and {tuple(ab.shape)}"
         raise ValueError(f"expected L (1, H, W) and ab (2, h, w), got {found}")
-    def f_of_y(rows): return (L[0, rows].astype(np.float32) + 16)*(1/116)
-    return _joined(f_of_y, L.shape[1:], ab, gamut)
+    l = np.asarray(L[0], np.float32)
+    return _joined(lambda rows: (l[rows] + 16)*(1/116), l.shape, ab, gamut)
 
 def tint(
     u8: np.ndarray,  # (H, W) gray or (H, W, 3), uint8 sRGB
