@@ -104,7 +104,8 @@ def _plain(im: Image.Image) -> Image.Image:
 def _pixels(im: Image.Image, file, deep: bool, stored: int) -> tuple:
     "(picture, transparency, uint16 numbers or None, words); `stored`: bits in the file"
     image, alpha, odd = screen_colours(im, file)
-    alpha = deep_clear(im, file) or alpha
+    clear = deep_clear(im, file)
+    if clear: alpha = clear if clear.getextrema()[0] < 255 else None
     numbers = deep_numbers(im, file, deep)
     if numbers is not None and numbers.ndim == 3: image = eight_bits(numbers)
     lost = "its 16 bits become 8" if deep and stored == 16 and numbers is None else ""
@@ -202,8 +203,8 @@ def save_photo(
             _write(photo, draft, form, options)
             if last: last(draft)
     except (OSError, ValueError) as e:
-        why = getattr(e, "strerror", None) or str(e)  # "No space left on device"
-        raise PhotoError(path, f"cannot be written ({why.lower()})") from e
+        why = e.strerror.lower() if getattr(e, "strerror", None) else e
+        raise PhotoError(path, f"cannot be written ({why})") from e
     return path
 
 def not_kept(

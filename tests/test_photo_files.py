@@ -814,6 +814,8 @@ def test_a_clear_colour_of_sixteen_bits(tmp_path):
     assert (clear == 0).sum() == 2
     photo = read(tmp_path, png_with(numbers, (b"tRNS", struct.pack(">3H", *map(int, numbers[3, 4])))), "a.png")
     assert is_clear(photo, clear) and gap(photo, numbers/257) <= 1
+    nowhere = (b"tRNS", struct.pack(">3H", *(int(v) ^ 1 for v in numbers[3, 4])))  # its lower bytes differ
+    assert read(tmp_path, png_with(numbers, nowhere), "c.png").alpha is None
     eight = read(tmp_path, png_with(COLOURS, (b"tRNS", struct.pack(">3H", *map(int, COLOURS[3, 4])))), "b.png")
     assert is_clear(eight, np.where((COLOURS == COLOURS[3, 4]).all(-1), 0, 255))
 
