@@ -778,7 +778,7 @@ def test_disk_full_leaves_nothing(tmp_path, weights, monkeypatch):
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(Image.Image, "save", full)
     code, told = colorize(tmp_path/"in", "--model", weights)
-    assert code == 1 and "No space left" in told and "1 colorized, 0 skipped, 1 failed" in told
+    assert code == 1 and ": cannot be written (no space left on device)\n" in told and "1 colorized, 0 skipped, 1 failed" in told
     # photos are done side by side: either may be the one that met the full disk
     made, lost = ("01", "00") if "00_color.jpg: " in told else ("00", "01")
     assert f"{lost}_color.jpg: " in told

@@ -27,7 +27,7 @@ def number(stem):
 
 def plain(number):
     "3.4a -> 3.4"
-    return number.rstrip("abcdefghi")
+    return number.rstrip("abcdefghij")
 
 def covered(number):
     "The sections that a page's number names: 4.1–4.3 -> 4.1, 4.2, 4.3; A.2 -> A"
@@ -195,6 +195,7 @@ def test_links_to_words_lead_to_a_line_of_the_glossary():
 
 LAYERS = [layer.split() for layer in (
     "core",
+    "photo_mending",
     "photo_lab engine photo_headers photo_xmp",
     "color",
     "photo_colours photo_notes photo_rows photo_writers",
