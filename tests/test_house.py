@@ -206,7 +206,7 @@ LAYERS = [layer.split() for layer in (
     "shards weights runs",
     "graphs metrics inference training stopping adversarial",
     "survey_page survey_answers survey_report report_page",
-    "cli train_cli evaluate_cli survey_cli export_cli",
+    "cli train_cli evaluate_cli survey_cli export_cli archive_cli",
 )]
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 MODULES = {path.stem: path for path in (ROOT/"colorize_lib").glob("*.py") if not path.stem.startswith("_")}
