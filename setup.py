@@ -15,7 +15,7 @@ cfg = config["DEFAULT"]
 # The plain installation colours photos, and no more.
 runtime = ["numpy>=1.26", "pillow>=13.0", "onnxruntime>=1.20", "safetensors>=0.4", "typer>=0.15", "rich"]
 # What trains, measures, exports and analyses surveys.
-train = ["torch>=2.2", "torchvision", "fastai>=2.7", "timm", "scipy>=1.12", "scikit-image", "scikit-learn", "pandas",
+train = ["torch>=2.2", "torchvision", "fastai>=2.7", "timm", "accelerate>=1.0", "scipy>=1.12", "scikit-image", "scikit-learn", "pandas",
          "statsmodels>=0.14", "matplotlib", "onnx>=1.16"]
 # What the notebooks import beside that.
 course = [*train, "pyyaml", "ipywidgets"]

@@ -16,6 +16,7 @@ COMMAND = [sys.executable, "-c", "from colorize_lib.archive_cli import main; mai
 with_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None,
                               reason="Ray is not installed: pip install 'colorize_lib[ray]'")
 GOOD, BAD = 60, {"torn.jpg": b"\xff\xd8\xff\xe0 torn", "text.png": b"no picture", "empty.tif": b"", "layers.psd": b"8BPS"}
+HEAVY = "heavy.png"
 
 
 def make_archive(folder):
@@ -35,28 +36,43 @@ def start(*args, home):
     path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HOME": str(home)}
     env.pop("RAY_ADDRESS", None)
-    return subprocess.Popen([*COMMAND, *map(str, args)], env=env, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with open(home/"told.txt", "w") as told:
+        return subprocess.Popen([*COMMAND, *map(str, args)], env=env, stdout=subprocess.DEVNULL, stderr=told, start_new_session=True)
 
 
-def ended(run):
+def ended(run, home):
     "Exit code, and the lines that are ours"
-    try: told = run.communicate(timeout=300)[1]
-    except subprocess.TimeoutExpired:
-        os.killpg(run.pid, signal.SIGKILL)
-        raise
-    return run.returncode, [line for line in told.splitlines() if line.endswith("failed") or "failed.jsonl" in line]
+    try: run.wait(timeout=900)
+    finally:
+        if run.poll() is None: os.killpg(run.pid, signal.SIGKILL)
+    told = (home/"told.txt").read_text().splitlines()
+    return run.returncode, [line for line in told if line.endswith("failed") or "failed.jsonl" in line]
 
 
-def worker_at_work(results, run, least):
-    "The process that has begun a photo, when at least so many photos are done"
-    while run.poll() is None:
-        notes = list(results.glob(".draft-*/task-*"))
-        done = len(list(walk_photos(results)))
-        if done >= least and notes:
-            try: return json.loads(notes[0].read_text())[2]
-            except (OSError, ValueError): pass  # it is just being written, or has gone
-        time.sleep(.02)
-    pytest.fail(f"the command ended before a worker could be killed: {run.communicate()}")
+def begun(results):
+    "The photos that were begun last, and the processes that did: (name, process) for each task in work"
+    for note in results.glob(".draft-*/task-*"):
+        try:
+            i, _, process = json.loads(note.read_text())
+            lines = (note.parent/"photos.jsonl").read_text().splitlines()
+        except (OSError, ValueError): continue  # it is just being written, or has gone
+        yield Path(json.loads(lines[int(note.name[5:])*archive_cli.LINES + i])).name, process
+
+
+def kill_workers(results, run):
+    "Kill one worker when five photos are done, and each that begins the heavy photo; how many, and what was done by then"
+    innocent, guilty, before = set(), set(), {}
+    while run.poll() is None and len(guilty) < archive_cli.TRIES:
+        done = identities(results)
+        for name, process in begun(results):
+            if name == HEAVY: victims = guilty
+            elif len(done) >= 5 and not innocent: victims, before = innocent, done
+            else: continue
+            if process in innocent | guilty: continue
+            os.kill(process, signal.SIGKILL)
+            victims.add(process)
+        time.sleep(.01)
+    return len(innocent), len(guilty), before
 
 
 def identities(results):
@@ -64,27 +80,29 @@ def identities(results):
 
 
 @with_ray
-def test_a_killed_worker_loses_nothing_and_doubles_nothing(tmp_path):
+def test_killed_workers_lose_nothing_and_double_nothing(tmp_path):
     source, results = make_archive(tmp_path/"scans"), tmp_path/"coloured"
+    Image.new("L", (5000, 4000), 120).save(source/"box 2"/HEAVY)  # long enough in work to be met there
+    results.mkdir()
     run = start(source, results, "--workers", 2, home=tmp_path)
-    victim = worker_at_work(results, run, 5)
-    before = identities(results)
-    os.kill(victim, signal.SIGKILL)
-    code, told = ended(run)
+    innocent, guilty, before = kill_workers(results, run)
+    code, told = ended(run, tmp_path)
+    assert (code, innocent, guilty) == (1, 1, 3) and 5 <= len(before) < GOOD, (told, (tmp_path/"told.txt").read_text())
     found = identities(results)
-    assert code == 1 and len(before) < GOOD, told
+    without = {*BAD, HEAVY}
     assert sorted(path.relative_to(results).parent/path.name.replace("_color", "") for path in found) == sorted(
-        path.relative_to(source) for path in walk_photos(source) if path.name not in BAD)
+        path.relative_to(source) for path in walk_photos(source) if path.name not in without)
     assert all(map(has_note, found)) and {path: found[path] for path in before} == before  # none was made twice
     failed = [json.loads(line) for line in (results/"failed.jsonl").read_text().splitlines()]
-    assert sorted(Path(one["file"]).name for one in failed) == sorted(BAD) and all(one["reason"] for one in failed)
+    reasons = {Path(one["file"]).name: one["reason"] for one in failed}
+    assert len(failed) == len(without) and {*reasons} == without and all(reasons.values())
+    assert reasons[HEAVY] == "3 workers died while they had it"
     done, skipped, bad = (int(word.split()[0]) for word in told[0].split(", "))
-    assert done + skipped == GOOD and bad == len(BAD) and skipped <= archive_cli.LINES  # what the dead one had finished
+    assert done + skipped == GOOD and bad == len(without)  # skipped: what the dead ones had finished
     assert [path.name for path in results.rglob(".*")] == []  # neither notes nor drafts
-    assert not any("worker" in one["reason"] for one in failed)
-    assert any("Photoshop" in one["reason"] or "layers" in one["reason"] for one in failed), failed
-    again = ended(start(source, results, "--workers", 2, home=tmp_path))
-    assert again[0] == 1 and again[1][0] == f"0 colorized, {GOOD} skipped, {len(BAD)} failed"
+    (source/"box 2"/HEAVY).unlink()
+    code, told = ended(start(source, results, "--workers", 2, home=tmp_path), tmp_path)
+    assert code == 1 and told[0] == f"0 colorized, {GOOD} skipped, {len(BAD)} failed"
     assert identities(results) == found
 
 
