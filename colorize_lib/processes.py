@@ -80,7 +80,7 @@ def shared_batch_norm(
     "`F.batch_norm` with the mean and the variance of the whole batch"
     if not training:
         return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
-    part = x.float()
+    part = x if x.dtype == torch.float64 else x.float()  # half the bits are too few for a sum
     mean = mean_everywhere(part.mean((0, 2, 3)))
     centred = part - mean[:, None, None]
     var = mean_everywhere(centred.square().mean((0, 2, 3)))
