@@ -23,7 +23,7 @@ try:
     from colorize_lib.console import check_engine, check_model, Command, HELP, is_own_output
     from colorize_lib.console import reason, run_command, say, shipped, start, version_option
     from colorize_lib.core import remove_drafts, require
-    from colorize_lib.crew import bar, overlapped, pixels_of, Tally
+    from colorize_lib.crew import bar, overlapped, room_of, Tally
     from colorize_lib.folders import default_target, is_folder_target, list_photos, UsageError
     from colorize_lib.folders import why_not_read
     from colorize_lib.photo_depth import painted
@@ -183,8 +183,8 @@ def run(
 ) -> Tally:
     "Do `jobs`; whatever is to be said of a photo is one line"
     def attempt(job): return _attempt(job, painter, tally)
-    def size(job): return 0 if job.problem or job.skip else pixels_of(job.source)
-    told = overlapped(attempt, jobs, size, painter.workers if painter else 1)
+    def room(job): return 0 if job.problem or job.skip else room_of(job.source)
+    told = overlapped(attempt, jobs, room, painter.workers if painter else 1)
     shown = bar(console, hidden=len(jobs) < 2 or not console.is_terminal)
     with shown as progress, closing(told):
         for line in progress.track(told, len(jobs), description="colorizing"):

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from .color import denormalize, lab_to_rgb
 from .lpips import load_lpips
+from .processes import mean_everywhere
 
 # %% ../nbs/52b_colour_terms.ipynb #07w03
 def ab_colourfulness(
@@ -44,7 +45,7 @@ def colour_terms(
     error = (pred.float() - true).abs()
     on_neutral = ((chroma < 4)*error).mean()
     weight = 1 + rare*chroma/30
-    on_clear = ((weight/weight.mean() - 1)*error).mean()
+    on_clear = ((weight/mean_everywhere(weight.mean()) - 1)*error).mean()
     return colourful*colourfulness_loss(pred, true) + neutral*on_neutral + on_clear
 
 # %% ../nbs/52b_colour_terms.ipynb #7b036

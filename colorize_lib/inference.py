@@ -15,7 +15,7 @@ import numpy as np
 
 from .core import pick_device, require
 from .engine import choose_engine, GraphNetwork, has_graph, read_facts, weights_file
-from .photo_lab import lab_to_photo, lightness
+from .photo_lab import lightness, tint
 from .photo_depth import deep_photo
 from .photos import as_photo
 
@@ -135,7 +135,7 @@ class Colorizer:
         ab = self.predict_ab(network_lightness(photo, self.size))[0]
         if hints is not None: ab = touch_up(photo, ab, hints)
         if deep is not None: return deep_photo(deep, ab)
-        return Image.fromarray(lab_to_photo(lightness(np.asarray(photo)), ab))
+        return Image.fromarray(tint(np.asarray(photo), ab))
 
 # %% ../nbs/53_restoration.ipynb #53f005
 def from_pretrained(

@@ -275,7 +275,8 @@ def _from_lab(im: Image.Image) -> Image.Image:
     "L*a*b* numbers as `RGB` in sRGB"
     from PIL import ImageCms
     lab, srgb = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
-    return ImageCms.profileToProfile(im, lab, srgb, outputMode="RGB")
+    exact = ImageCms.Flags.NOOPTIMIZE  # its shortcut is five steps off in pale colours
+    return ImageCms.profileToProfile(im, lab, srgb, outputMode="RGB", flags=exact)
 
 def _to_srgb(im: Image.Image, icc: bytes | None) -> Image.Image:
     "`L` or `RGB` in sRGB out of an opaque picture; raises `ValueError` for an odd profile"

@@ -533,8 +533,8 @@ def test_drafts_of_the_dead_are_removed(tmp_path, weights, all_done):
     if all_done: colorize(tmp_path/"a.jpg", "--model", weights)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    dead = tmp_path/f"{core._draft_prefix(ended.pid)}1.jpg"
-    living = tmp_path/f"{core._draft_prefix(os.getpid())}1.jpg"
+    dead = tmp_path/f"{core.draft_prefix(ended.pid)}1.jpg"
+    living = tmp_path/f"{core.draft_prefix(os.getpid())}1.jpg"
     for draft in (dead, living): draft.write_bytes(b"half")
     assert colorize(tmp_path, "--model", weights)[0] == 0
     assert drafts(tmp_path) == [living]
@@ -552,7 +552,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("module, at", [(m, at) for m in ("cli", "train_cli", "evaluate_cli", "survey_cli") for at in ("typer", "rich.console")]
+@pytest.mark.parametrize("module, at", [(m, at) for m in ("cli", "train_cli", "evaluate_cli", "survey_cli", "archive_cli") for at in ("typer", "rich.console")]
                          + [("cli", "PIL"), ("cli", "colorize_lib.sidecar")])
 def test_interrupted_while_python_still_reads(tmp_path, module, at):
     run = subprocess.run([sys.executable, "-c", IMPORT_STOPS.format(module=module, at=at)], env=environment(), cwd=tmp_path,
@@ -686,7 +686,7 @@ EMPTY = [("cli", [""]), ("cli", ["a.png", ""]), ("cli", ["a.png", "-o", ""]), ("
          ("cli", ["a.png", "--hints", ""]), ("cli", ["a.png", "--device", " "]), ("train_cli", ["--photos", ""]), ("train_cli", ["--out", ""]),
          ("train_cli", ["--from", ""]), ("train_cli", ["--set", ""]), ("evaluate_cli", [""]), ("evaluate_cli", [".", "--json", ""]),
          ("evaluate_cli", [".", "--model", ""]), ("survey_cli", ["build", "", "-o", "s"]), ("survey_cli", ["build", ".", "-o", ""]),
-         ("survey_cli", ["analyse", "", "--key", "k", "-o", "s"])]
+         ("survey_cli", ["analyse", "", "--key", "k", "-o", "s"]), ("archive_cli", ["", "b"]), ("archive_cli", ["a", ""])]
 
 
 @pytest.mark.parametrize("module, args", EMPTY)
@@ -699,7 +699,7 @@ def test_empty_texts_are_refused(tmp_path, monkeypatch, module, args):
     assert len(answer.stderr.splitlines()) == 1 and files_in(tmp_path) == ["a.png"]
 
 
-@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli"])
+@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli", "archive_cli"])
 def test_help_and_version_everywhere(module):
     ask = lambda *args: CliRunner().invoke(application(module), list(args), terminal_width=200)
     assert ask("-h").stdout == ask("--help").stdout and ask("-h").exit_code == 0
@@ -778,7 +778,7 @@ def test_disk_full_leaves_nothing(tmp_path, weights, monkeypatch):
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(Image.Image, "save", full)
     code, told = colorize(tmp_path/"in", "--model", weights)
-    assert code == 1 and "No space left" in told and "1 colorized, 0 skipped, 1 failed" in told
+    assert code == 1 and ": cannot be written (no space left on device)\n" in told and "1 colorized, 0 skipped, 1 failed" in told
     # photos are done side by side: either may be the one that met the full disk
     made, lost = ("01", "00") if "00_color.jpg: " in told else ("00", "01")
     assert f"{lost}_color.jpg: " in told
@@ -810,7 +810,7 @@ print(json.dumps([m for m in sys.modules if "." not in m]))
     return said, set(json.loads(modules))
 
 
-@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli"])
+@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli", "archive_cli"])
 def test_import_is_light(tmp_path, module):
     "Whoever asks a command for `--help` waits for this import"
     _, loaded = loaded_by(f"import colorize_lib.{module}", tmp_path)
