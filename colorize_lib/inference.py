@@ -9,6 +9,7 @@ __all__ = ['STRIDE', 'SMALL', 'TOUCH_SIZE', 'network_size', 'network_lightness',
 # %% ../nbs/53_restoration.ipynb #60fb65e0
 import math
 from contextlib import contextmanager
+from functools import cached_property
 
 from PIL import Image
 import numpy as np
@@ -18,6 +19,7 @@ from .engine import choose_engine, GraphNetwork, has_graph, read_facts, weights_
 from .photo_lab import lab_to_photo, lightness
 from .photo_depth import deep_photo
 from .photos import as_photo
+from .samples import Distribution
 
 # %% ../nbs/53_restoration.ipynb #fd16001f
 STRIDE = 32  # the encoder halves its input five times
@@ -125,14 +127,31 @@ class Colorizer:
         ab *= gain*c/(c + knee + 1e-6)
         return ab if isinstance(L, np.ndarray) else L.new_tensor(ab)
 
+    @cached_property
+    def distribution(self) -> Distribution:
+        "What is possible: by this network, or by the shipped `bins` where it has no distribution"
+        own = "moments" in getattr(self.network, "answers", ())
+        return Distribution(self.network if own else GraphNetwork("bins"))
+
+    def spread(
+        self, image,    # as for a call
+    ) -> np.ndarray:    # (h, w) in units of ab, small
+        "How far from its mean the network expects the true colour"
+        return self.distribution.spread(network_lightness(as_photo(image), self.size))
+
     def __call__(
         self, image,    # path, PIL image or uint8 array
         hints=None,     # coloured strokes that correct the prediction, see `touch_up`
         deep=None,      # uint16 sRGB array (H, W) or (H, W, 3): the photo with 16 bits
+        strength: float = 1.,  # of the predicted colours: 0 gray, 1 as they are
+        sample: tuple | None = None,  # (2, 4): the second of four pictures; None: the usual one
     ) -> Image.Image:   # mode RGB, of the photo's own size; with `deep` a uint16 array (H, W, 3)
         "Colorize one photograph"
         photo = as_photo(image)
-        ab = self.predict_ab(network_lightness(photo, self.size))[0]
+        L = network_lightness(photo, self.size)
+        ab = self.predict_ab(L)[0]
+        if sample: ab = self.distribution.varied(L, ab, *sample)
+        ab = ab*np.float32(strength)
         if hints is not None: ab = touch_up(photo, ab, hints)
         if deep is not None: return deep_photo(deep, ab)
         return Image.fromarray(lab_to_photo(lightness(np.asarray(photo)), ab))
