@@ -201,7 +201,7 @@ LAYERS = [layer.split() for layer in (
     "photo_depth",
     "photos crew",
     "folders",
-    "console data cache recipes losses unet lpips intervals survey chapters",
+    "console looks samples data cache recipes losses unet lpips intervals survey chapters",
     "sidecar batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
     "graphs metrics inference training stopping adversarial",
