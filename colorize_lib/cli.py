@@ -25,7 +25,8 @@ try:
     from colorize_lib.crew import bar, overlapped, pixels_of, Tally
     from colorize_lib.folders import default_target, is_folder_target, list_photos, UsageError
     from colorize_lib.folders import why_not_read
-    from colorize_lib.looks import brush, check_hints, Looks, MAP, part_target, write_map
+    from colorize_lib.looks import check_hints, Looks, MAP
+    from colorize_lib.looks import part_target, tone_words, write_map
     from colorize_lib.photo_depth import painted
     from colorize_lib.photo_headers import no_file, PhotoError
     from colorize_lib.photos import keeps_depth, not_kept, read_photo, save_photo
@@ -139,13 +140,13 @@ def colorize_file(
     done = painted(colorizer, photo, weights)
     save_photo(done, target, last=last)
     kept = photo if target.suffix.lower() == _UNMARKED else done
-    return photo.words + not_kept(kept, target)
+    return photo.words + tone_words(photo.image) + not_kept(kept, target)
 
 # %% ../nbs/62b_command_line.ipynb #13k01
 @dataclass(frozen=True)
 class Painter:
     "What photos are colorized with, and what is written down about it"
-    colorizer: Callable       # as for `brush`
+    colorizer: Callable       # a `Colorizer`, or what `Looks.brush` takes
     weights: str = ""         # as for `colorize_file`
     record: dict|None = None  # weights and options for a record of each result
     workers: int = 1          # photos at once
@@ -156,8 +157,7 @@ class Painter:
         "Make one result; words about the photo"
         rest = job.source, job.target, self.weights + self.looks.said(job.part), last
         if job.part == MAP: return write_map(self.colorizer, *rest)
-        strokes = dict(hints=self.hints) if self.hints else {}
-        return colorize_file(brush(self.colorizer, **self.looks.options(job.part), **strokes), *rest)
+        return colorize_file(self.looks.brush(self.colorizer, job.part, self.hints), *rest)
 
 # %% ../nbs/62b_command_line.ipynb #13c002
 def do_job(
