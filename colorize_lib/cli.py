@@ -25,8 +25,7 @@ try:
     from colorize_lib.crew import bar, overlapped, pixels_of, Tally
     from colorize_lib.folders import default_target, is_folder_target, list_photos, UsageError
     from colorize_lib.folders import why_not_read
-    from colorize_lib.looks import check_hints, Looks, MAP
-    from colorize_lib.looks import part_target, tone_words, write_map
+    from colorize_lib.looks import check_hints, Looks, MAP, part_target, tone_words, write_map
     from colorize_lib.photo_depth import painted
     from colorize_lib.photo_headers import no_file, PhotoError
     from colorize_lib.photos import keeps_depth, not_kept, read_photo, save_photo
@@ -157,7 +156,8 @@ class Painter:
         "Make one result; words about the photo"
         rest = job.source, job.target, self.weights + self.looks.said(job.part), last
         if job.part == MAP: return write_map(self.colorizer, *rest)
-        return colorize_file(self.looks.brush(self.colorizer, job.part, self.hints), *rest)
+        words = colorize_file(self.looks.brush(self.colorizer, job.part, self.hints), *rest)
+        return words if job.part in ("", "1") else ()  # once for each photo
 
 # %% ../nbs/62b_command_line.ipynb #13c002
 def do_job(

@@ -56,7 +56,8 @@ class Looks:
 
     def said(self, part: str) -> str:
         "The same, for the note in a result"
-        words = f", sample {part} of {self.samples}" if part.isdigit() else ""
+        if part == MAP: return ", map of uncertainty"
+        words = f", sample {part} of {self.samples}" if part else ""
         return words if self.strength == 1 else f"{words}, strength {self.strength:g}"
 
 # %% ../nbs/62e_looks.ipynb #62e021

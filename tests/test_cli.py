@@ -517,6 +517,18 @@ def test_several_results(tmp_path, weights, monkeypatch):
         assert (lab[1:, 11:14, 20:280].mean((1, 2)) - want).norm() < 2 and lab[1:, 190:].abs().max() < 1
 
 
+def test_what_a_photo_was_taken_for_is_said_once(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo = gray_photo(96, 64)
+    Image.merge("RGB", [photo.point(lambda v: v*part//100) for part in (100, 88, 70)]).save("sepia.png")
+    Image.merge("RGB", [photo, photo.transpose(Image.Transpose.ROTATE_180), photo]).save("colours.png")
+    photo.convert("RGB").save("gray.png")
+    code, told = colorize("sepia.png", "colours.png", "gray.png", "--samples", 2, "--uncertainty", "--model", weights)
+    assert code == 0 and told.splitlines() == ["sepia.png: a toned print: its lightness is kept, its tone is left out",
+                                               "colours.png: has colours of its own, which are left out",
+                                               "9 colorized, 0 skipped, 0 failed"], told
+
+
 @pytest.mark.parametrize("model", ["gan", "l1", "bins"])
 def test_strength_and_samples_with_every_model(tmp_path, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
