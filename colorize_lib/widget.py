@@ -71,7 +71,7 @@ def listening(
     file = io.BytesIO()
     picture.convert("RGB").save(file, "JPEG", quality=90)
     handlers = " ".join(f'{name}="{code}"' for name, code in _LISTENS.items())
-    return f'<img src="{as_address(file.getvalue(), "image/jpeg")}" {handlers}>'
+    return f'<img alt="the photo in colour" src="{as_address(file.getvalue(), "image/jpeg")}" {handlers}>'
 
 # %% ../nbs/53b_widget.ipynb #53b031
 LONGEST = 900  # side of the picture on the screen, in pixels
