@@ -8,7 +8,7 @@ __all__ = ['version_option', 'HELP', 'readable', 'say', 'counted', 'reason', 'ha
            'check_model', 'check_device', 'check_engine']
 
 # %% ../nbs/62a_console.ipynb #62c005
-import json, os, signal, sys, warnings
+import json, os, re, signal, sys, warnings
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,10 +71,13 @@ def has_note(path: Path) -> bool:
     except Exception: return False  # whatever it is, it is not ours
 
 # %% ../nbs/62a_console.ipynb #1dad5402
+_OWN = re.compile(rf"(.*)(?:{MARK}(?:-[1-9])?|_uncertainty)", re.DOTALL)  # the stem of a result
+
 def is_own_output(path: Path) -> bool:
     "Is `path` named like our output, and either beside its source or with our note in it?"
-    if not path.stem.endswith(MARK): return False
-    stem = path.stem[:-len(MARK)]
+    named = _OWN.fullmatch(path.stem)
+    if not named: return False
+    stem = named[1]
     suffixes = {path.suffix, *READABLE, *(s.upper() for s in READABLE)}
     # a result that had to change its format has its photo's whole name: a.gif_color.png
     names = [stem, *(stem + suffix for suffix in suffixes)] if stem else []

@@ -308,3 +308,20 @@ def test_an_old_print_lies_under_its_colours(browser, site):
     open_page(browser, site, "53_restoration")
     before, after = browser.find_elements("css selector", "[data-tool=compare] img")[:2]
     assert before.size == after.size and before.location == after.location and before.size["width"] > 220
+def test_a_picture_hears_the_mouse(browser, tmp_path):
+    "What the desk of chapter 5.3b adds to a page: a stroke becomes points in a text field"
+    from PIL import Image
+    from colorize_lib.widget import listening, read_line
+    picture = listening(Image.new("L", (200, 100), 128))
+    page = f"<div class='colorize-desk'>{picture}<div class='colorize-line' style='display:none'><input></div></div>"
+    (tmp_path/"desk.html").write_text(f"<!doctype html><html lang='en'><title>desk</title>{page}")
+    dressed(browser, "light", 1280)
+    browser.get((tmp_path/"desk.html").as_uri())
+    browser.execute_script("window.heard = []; document.addEventListener('change', e => heard.push(e.target.value))")
+    image = browser.find_element("css selector", "img")
+    stroke = ActionChains(browser).move_to_element_with_offset(image, -50, 0).click_and_hold()
+    stroke.move_by_offset(50, 0).move_by_offset(50, 25).release().perform()
+    ActionChains(browser).move_to_element(image).click().perform()
+    line, click = map(read_line, browser.execute_script("return heard"))
+    assert np.allclose([line[0], line[-1]], [(.25, .5), (.75, .75)], atol=.02) and len(line) >= 3
+    assert np.allclose(click, [(.5, .5)], atol=.02) # a click is a stroke of one point

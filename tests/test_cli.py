@@ -482,6 +482,66 @@ def test_hints(tmp_path, weights, monkeypatch):
     assert Path("strokes.png").read_bytes() == strokes and not Path("a_color.png").exists()
 
 
+def test_several_results(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo = gray_photo(300, 200)
+    photo.save("a.jpg")
+    layer = Image.new("RGBA", photo.size)
+    layer.paste((100, 115, 140, 255), (10, 10, 290, 15))
+    layer.save("strokes.png")
+    run = lambda *args: colorize(*args, "--model", weights, "--sidecar")
+    names = [f"a_color-{k}.jpg" for k in (1, 2, 3)]
+    code, told = run("a.jpg", "--samples", 3, "--uncertainty", "--strength", .8)
+    assert code == 0 and told.splitlines() == [*names, "a_uncertainty.png", "4 colorized, 0 skipped, 0 failed"], told
+    pictures = [read_photo(name).image for name in names]
+    assert len({picture.tobytes() for picture in pictures}) == 3
+    for name, picture in zip(names, pictures):
+        assert lightness_gap(picture, photo) < 1 and has_note(Path(name))
+    assert b"untrained " in Path(names[1]).read_bytes() and b", sample 2 of 3, strength 0.8" in Path(names[1]).read_bytes()
+    options = json.loads(sidecar_path(Path(names[1])).read_text())["options"]
+    assert (options["samples"], options["strength"]) == (3, .8)
+    with Image.open("a_uncertainty.png") as doubt: assert (doubt.mode, doubt.size) == ("L", photo.size)
+    assert has_note(Path("a_uncertainty.png")) and sidecar_path(Path("a_uncertainty.png")).exists()
+
+    Path("strokes.png").rename(tmp_path.with_suffix(".png")) # not a photo of this folder
+    before = files_in(tmp_path)
+    Path(names[1]).unlink() # one is missing: only that one is made again
+    sidecar_path(Path(names[1])).unlink()
+    code, told = run(".", "--samples", 3, "--uncertainty")
+    assert code == 0 and "1 colorized, 3 skipped, 0 failed" in told and files_in(tmp_path) == before, told
+    code, told = run("a.jpg", "-o", "b.png", "--samples", 2, "--hints", tmp_path.with_suffix(".png"), "--strength", 0)
+    assert code == 0 and told.splitlines()[:2] == ["b-1.png", "b-2.png"], told
+    want = color.photo_to_lab(np.full((1, 1, 3), (100, 115, 140), np.uint8))[1:].flatten()
+    for name in ("b-1.png", "b-2.png"): # without strength, only what was painted has colour
+        lab = color.photo_to_lab(np.asarray(read_photo(name).image))
+        assert (lab[1:, 11:14, 20:280].mean((1, 2)) - want).norm() < 2 and lab[1:, 190:].abs().max() < 1
+
+
+def test_what_a_photo_was_taken_for_is_said_once(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo = gray_photo(96, 64)
+    Image.merge("RGB", [photo.point(lambda v: v*part//100) for part in (100, 88, 70)]).save("sepia.png")
+    Image.merge("RGB", [photo, photo.transpose(Image.Transpose.ROTATE_180), photo]).save("colours.png")
+    photo.convert("RGB").save("gray.png")
+    code, told = colorize("sepia.png", "colours.png", "gray.png", "--samples", 2, "--uncertainty", "--model", weights)
+    assert code == 0 and told.splitlines() == ["sepia.png: a toned print: its lightness is kept, its tone is left out",
+                                               "colours.png: has colours of its own, which are left out",
+                                               "9 colorized, 0 skipped, 0 failed"], told
+
+
+@pytest.mark.parametrize("model", ["gan", "l1", "bins"])
+def test_strength_and_samples_with_every_model(tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    gray_photo(96, 64).save("a.png")
+    def chroma(name): return color.photo_to_lab(np.asarray(read_photo(name).image))[1:].norm(dim=0).mean()
+    assert colorize("a.png", "--model", model)[0] == 0
+    for strength in ("0", "0.5"): assert colorize("a.png", "-o", f"{strength}.png", "--model", model, "--strength", strength)[0] == 0
+    assert colorize("a.png", "--model", model, "--samples", 2)[0] == 0
+    assert chroma("0.png") < .5
+    assert abs(chroma("0.5.png")/chroma("a_color.png") - .5) < .05
+    assert Path("a_color-1.png").read_bytes() != Path("a_color-2.png").read_bytes()
+
+
 def drafts(folder): return [p for p in folder.iterdir() if p.name.startswith(".")]
 
 
@@ -603,7 +663,7 @@ def test_sidecar(tmp_path, weights, monkeypatch):
     assert record["input"] == dict(file="a.jpg", sha256=digest("a.jpg"))
     assert record["result"] == dict(file="a_color.jpg", sha256=digest("out/a_color.jpg"))
     assert record["weights"]["sha256"] == digest(weights) and record["version"] == colorize_lib.__version__
-    assert record["options"] == dict(model=weights, engine="auto", device="cpu", hints=None)
+    assert record["options"] == dict(model=weights, engine="auto", device="cpu", samples=0, strength=1., hints=None)
     before = Path("out/a_color.jpg.json").read_bytes()
     assert run("a.jpg", "-o", "out/", "--force")[0] == 0 # ours: it may be replaced, and says the same again
     assert Path("out/a_color.jpg.json").read_bytes() == before
@@ -724,7 +784,8 @@ def test_options_are_checked_before_files(tmp_path, weights, monkeypatch):
         for args, word in ((("--model", "vivd"), "vivd: neither a file nor one of the shipped"), (("--model", "not.safetensors"), "not a whole safetensors"),
                            (("--model", "."), "neither a file"), (("--device", "toaster"), "not one of auto"),
                            (("--engine", "steam"), "not one of auto, onnx, torch"),
-                           *([] if torch.cuda.is_available() else [(("--device", "cuda"), "not available here")])):
+                           (("--samples", "1"), "--samples must be from 2"), (("--samples", "10"), "to 9"), (("--strength", "1.6"), "--strength must be from 0 to 1.5"),
+                           (("--strength", "nan"), "--strength must"), *([] if torch.cuda.is_available() else [(("--device", "cuda"), "not available here")])):
             code, told = colorize(photo, *args)
             assert code == 2 and word in told, (photo, args, told)
     code, told = colorize("a.png", "--model", weights, "--hints", "gone.png")

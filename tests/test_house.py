@@ -202,11 +202,11 @@ LAYERS = [layer.split() for layer in (
     "photo_depth",
     "photos crew",
     "folders",
-    "console data cache recipes losses unet lpips intervals survey chapters processes",
+    "console samples data cache recipes losses unet lpips intervals survey chapters processes",
     "sidecar batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
     "graphs metrics inference training stopping adversarial",
-    "survey_page survey_answers survey_report report_page",
+    "looks widget survey_page survey_answers survey_report report_page",
     "cli train_cli evaluate_cli survey_cli export_cli archive_cli",
 )]
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}

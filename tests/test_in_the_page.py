@@ -18,7 +18,7 @@ from colorize_lib.photos import sample_photos
 from test_browser import dressed, faults
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = "nbs/62e_in_the_page.html"
+PAGE = "nbs/69d_in_the_page.html"
 FETCH = """
 const done = arguments[1], reader = new FileReader();
 reader.onload = () => done(reader.result.split(",")[1]);
