@@ -18,7 +18,8 @@ runtime = ["numpy>=1.26", "pillow>=13.0", "onnxruntime>=1.20", "safetensors>=0.4
 train = ["torch>=2.2", "torchvision", "fastai>=2.7", "timm", "scipy>=1.12", "scikit-image", "scikit-learn", "pandas",
          "statsmodels>=0.14", "matplotlib", "onnx>=1.16"]
 # What the notebooks import beside that.
-course = [*train, "pyyaml", "ipywidgets"]
+video = ["av>=18"]
+course = [*train, *video, "pyyaml", "ipywidgets"]
 heic = ["pillow-heif"]
 # For working on the course itself; constraints.txt pins these and everything they pull in.
 dev = [*course, "nbdev==2.4.14", "fastcore==1.14.5", "execnb==0.1.18", "ghapi==1.1.1", "fastai==2.8.7", "plum-dispatch==2.9.0",
@@ -49,7 +50,7 @@ setup(
     packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
     package_data={cfg["lib_name"]: ["weights/*", "results/*", "survey_files/*", "ledger_files/*", "graph_files/*"]}, zip_safe=False,
     cmdclass={"build_py": BuildWithData, "sdist": SourceWithData},
-    install_requires=runtime, extras_require=dict(train=train, course=course, heic=heic, dev=dev),
+    install_requires=runtime, extras_require=dict(train=train, course=course, heic=heic, video=video, dev=dev),
     entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.train_cli:main",
                                       "colorize-eval=colorize_lib.evaluate_cli:main", "colorize-survey=colorize_lib.survey_cli:main",
                                       "colorize-export=colorize_lib.export_cli:main"],

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['gray_levels', 'small_lightness', 'chroma', 'FilmPainter', 'part_length', 'work_folder', 'paint_parts',
-           'colorize_film']
+           'colorize_film', 'film_with_bar']
 
 # %% ../nbs/62h_film.ipynb #62h005
 import hashlib, json, os, shutil, stat, time
@@ -16,10 +16,13 @@ from itertools import islice
 from pathlib import Path
 
 from PIL import Image
+from rich.console import Console
 import numpy as np
 
 from . import __version__
+from .console import say
 from .core import atomic_path, remove_drafts
+from .crew import bar
 from .film_files import Film, pictures, read_film, WEIGHTS
 from .film_parts import check_place, join, Part
 from .inference import network_size
@@ -229,3 +232,17 @@ def colorize_film(
     except OSError as error:
         raise PhotoError(target, f"cannot be written ({error})") from error
     return words
+
+# %% ../nbs/62h_film.ipynb #62h061
+def film_with_bar(
+    colorizer, source: Path, target: Path, weights: str = "", last: Callable | None = None,
+) -> tuple:  # words
+    "`colorize_film` behind a bar, in a terminal"
+    console = Console(stderr=True, force_jupyter=False)
+    with bar(console, hidden=not console.is_terminal) as progress:
+        task = progress.add_task("colorizing", total=None)
+        def told(film, done): progress.update(task, total=film.count or None, completed=done)
+        try: return colorize_film(colorizer, source, target, weights, last, told)
+        except KeyboardInterrupt:
+            say(console, f"{source}: what is done is kept, and the same command goes on there")
+            raise

@@ -195,16 +195,17 @@ def test_links_to_words_lead_to_a_line_of_the_glossary():
 
 LAYERS = [layer.split() for layer in (
     "core",
-    "photo_lab engine photo_headers photo_xmp",
+    "photo_lab engine photo_headers photo_xmp steady",
     "color",
     "photo_colours photo_notes photo_rows photo_writers",
     "photo_depth",
-    "photos crew",
-    "folders",
+    "photos crew film_files",
+    "folders film_parts",
     "console data cache recipes losses unet lpips intervals survey chapters",
     "sidecar batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
     "graphs metrics inference training stopping adversarial",
+    "film",
     "survey_page survey_answers survey_report report_page",
     "cli train_cli evaluate_cli survey_cli export_cli",
 )]
