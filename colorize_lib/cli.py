@@ -281,7 +281,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command(cls=Command, context_settings=HELP)
 def colorize(
     photos: Annotated[list[Path], typer.Argument(show_default=False,
-        help="Photos, and folders of photos (with all folders in them).")],
+        help="Photos, films, and folders of photos (with all folders in them).")],
     output: Annotated[Optional[str], typer.Option("-o", "--output", show_default=False,
         metavar="PATH", help="File or folder for the results; a / at the end says folder. "
                              "Default: beside each photo, as NAME_color.")] = None,

@@ -172,7 +172,7 @@ def _last_state(folder: Path) -> tuple:
     number, done = _parts_in(folder), 0
     if not number: return 0, 0, None, None
     with np.load(_part_path(folder, number - 1)) as part:
-        state = {name: part[name] for name in ("L", "ab", "strength")}
+        state = {name: part[name] for name in ("L", "ab", "strength", "age")}
         return number, int(part["done"]), int(part["times"].max()), state
 
 # %% ../nbs/62h_film.ipynb #62h044

@@ -201,16 +201,18 @@ def is_cut(
 # %% ../nbs/53c_film.ipynb #53c062
 HOLD = .95  # share of the colours carried over, where they can be trusted
 
-def _follow(before: np.ndarray, now: np.ndarray) -> float:
-    "How fast colourfulness follows the network's: faster while the light changes"
-    return .2 + .4*min(1, abs(float(now.mean() - before.mean()))/3)
+def _follow(before: np.ndarray, now: np.ndarray, age: int) -> float:
+    "How fast colourfulness follows the network's: faster in new scenes and changing light"
+    usual = max(.3, 1/(age + 1))  # at first the mean of all pictures of the scene
+    return min(.6, usual + .3*min(1, abs(float(now.mean() - before.mean()))/3))
 
 class Steady:
     "Gives the network's colours of picture after picture, steadied"
     def __init__(
         self, state: dict | None = None,  # of an earlier one, to go on from there
     ):
-        self.state = state or {}  # L (h, w), ab (2, h, w) and strength of the last picture
+        # L (h, w), ab (2, h, w) and strength of the last picture, and the age of its scene
+        self.state = state or {}
 
     def __call__(
         self,
@@ -218,19 +220,19 @@ class Steady:
         ab: np.ndarray,  # (2, h, w), the network's guess
     ) -> np.ndarray:     # (2, h, w), float32
         "The colours of the next picture"
-        strength = colourfulness(ab)
-        if self.state and not is_cut(self.state["L"], L): ab, strength = self._held(L, ab, strength)
+        held = self._held(L, ab) if self.state and not is_cut(self.state["L"], L) else None
+        ab, strength, age = held or (ab, colourfulness(ab), 1)
         ab = ab.astype(np.float32)
-        self.state = dict(L=L, ab=ab, strength=np.float64(strength))
+        self.state = dict(L=L, ab=ab, strength=np.float64(strength), age=np.int64(age))
         return ab
 
-    def _held(self, L: np.ndarray, ab: np.ndarray, strength: float) -> tuple:
-        "The blend with the last picture's colours, and its colourfulness"
+    def _held(self, L: np.ndarray, ab: np.ndarray) -> tuple | None:
+        "The blend with the last picture, its colourfulness and age; None in a new scene"
         last = self.state
         motion = find_motion(last["L"], L)
         share = trust(last["L"], L, motion)
-        if share.mean() < .7: return ab, strength  # a cut between scenes of equal light
+        if share.mean() < .7: return None  # a cut between scenes of equal light
+        old, age = float(last["strength"]), int(last["age"])
+        strength = old + _follow(last["L"], L, age)*(colourfulness(ab) - old)
         ab = ab + HOLD*share*(warped(last["ab"], motion) - ab)
-        old = float(last["strength"])
-        strength = old + _follow(last["L"], L)*(strength - old)
-        return ab*(strength/max(colourfulness(ab), 1e-6)), strength
+        return ab*(strength/max(colourfulness(ab), 1e-6)), strength, age + 1
