@@ -10,7 +10,7 @@ av = pytest.importorskip("av", reason="needs the package av (extra video)")
 from typer.testing import CliRunner
 
 from colorize_lib import cli
-from colorize_lib.film import chroma, colorize_film, part_length, small_lightness, work_folder
+from colorize_lib.film import chroma, colorize_film, gray_levels, part_length, small_lightness, work_folder
 from colorize_lib.film_files import _tone, has_mark, pictures, read_film, sample_film, wander
 from colorize_lib.inference import Colorizer
 from colorize_lib.photo_headers import PhotoError
@@ -196,6 +196,25 @@ def test_an_old_avi_becomes_matroska(here):
         file.mux(stream.encode())
     code, told = colorize("old.avi")
     assert code == 0 and Path("old.avi_color.mkv").is_file() and len(times("old.avi_color.mkv")) == 5
+
+@pytest.mark.parametrize("form", ["gray", "gray10le", "bgr0", "yuv422p", "yuv420p12le", "yuva420p"])
+def test_rare_pixels_have_the_right_lightness(here, colorizer, form):
+    ramp = np.tile(np.linspace(0, 255, 96).astype(np.uint8), (64, 1))
+    with av.open("rare.mkv", "w") as file:
+        stream = file.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, form
+        frame = av.VideoFrame.from_ndarray(ramp, "gray")
+        span = dict(src_color_range=2, dst_color_range=2 if form.startswith("gray") else 1)
+        for _ in range(3): file.mux(stream.encode(frame.reformat(format=form, **span)))
+        file.mux(stream.encode())
+    film = read_film("rare.mkv")
+    levels = gray_levels(next(pictures(film))[0], film).astype(int)
+    assert np.abs(levels - ramp).max() <= 2
+    words = colorize_film(colorizer, here/"rare.mkv", here/"out.mp4")
+    assert ("its 12 bits become 10" in words) == (form == "yuv420p12le")
+    done = read_film("out.mp4")
+    assert done.full == form.startswith("gray") and done.deep == ("1" in form)
+    assert np.abs(gray_levels(next(pictures(done))[0], done).astype(int) - ramp).mean() < 2.5
 
 # ---- what is damaged, or no film ----
 
