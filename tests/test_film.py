@@ -245,6 +245,18 @@ def test_sound_alone_and_hdr_are_refused(here, colorizer):
     for name, said in (("tune.mp4", "tune.mp4: has no moving pictures"), ("hdr.mp4", "hdr.mp4: is an HDR")):
         with pytest.raises(PhotoError, match=said): colorize_film(colorizer, here/name, here/"out.mp4")
 
+def test_a_cover_is_left_out_and_named(here, colorizer):
+    with av.open("film.mp4", "w") as file:
+        stream, cover = (file.add_stream(name, rate=24) for name in ("libx264", "mjpeg"))
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        cover.width, cover.height, cover.pix_fmt = *SIZE, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        file.mux(cover.encode(as_frame(grays(1)[0]).reformat(format="yuvj420p")))
+        for gray in grays(3): file.mux(stream.encode(as_frame(gray)))
+        file.mux([*stream.encode(), *cover.encode()])
+    assert colorize_film(colorizer, here/"film.mp4", here/"out.mp4") == ("left out: a cover or a second view",)
+    assert len(times("out.mp4")) == 3
+
 def test_sound_that_has_no_place_is_said_before_the_work(here, colorizer):
     with av.open("film.mkv", "w") as file:
         stream = file.add_stream("libx264", rate=24)
@@ -253,7 +265,7 @@ def test_sound_that_has_no_place_is_said_before_the_work(here, colorizer):
         for gray in grays(3): file.mux(stream.encode(as_frame(gray)))
         file.mux(stream.encode())
     seen = []
-    with pytest.raises(PhotoError, match="sound has no place in mp4: give the result a name in .mkv"):
+    with pytest.raises(PhotoError, match="have no place in mp4: give the result a name in .mkv"):
         colorize_film(colorizer, here/"film.mkv", here/"out.mp4", told=lambda film, done: seen.append(done))
     assert not seen and os.listdir() == ["film.mkv"]
 
