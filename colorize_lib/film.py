@@ -235,8 +235,12 @@ def colorize_film(
 
 # %% ../nbs/62h_film.ipynb #62h061
 def film_with_bar(
-    colorizer, source: Path, target: Path, weights: str = "", last: Callable | None = None,
-) -> tuple:  # words
+    colorizer,          # as for `colorize_film`, and so are the others
+    source: Path,
+    target: Path,
+    weights: str = "",
+    last: Callable | None = None,
+) -> tuple:             # words
     "`colorize_film` behind a bar, in a terminal"
     console = Console(stderr=True, force_jupyter=False)
     with bar(console, hidden=not console.is_terminal) as progress:

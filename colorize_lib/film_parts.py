@@ -94,7 +94,7 @@ def _metadata(file, mark: str) -> dict:
     name = next((key for key in notes if key.lower() == "comment"), "comment")
     return notes | {name: "\n".join(filter(None, (notes.get(name), mark)))}
 
-def _copied(output, source, stream):
+def _copied(output, stream):
     "A place in `output` for a stream that is copied; raises `ValueError` where there is none"
     copy = output.add_stream_from_template(stream)
     copy.metadata.update(stream.metadata)
@@ -111,18 +111,28 @@ def _begin(film: Film, source, output, mark: str) -> tuple:
     if film.display: stream.set_display_matrix(film.display)
     output.metadata.update(_metadata(source, mark))
     output.set_chapters(source.chapters())
-    copies, words = {}, []
-    for other in source.streams:
-        if other is shown: continue
-        name = {"audio": "sound", "subtitle": "titles"}.get(other.type, other.type)
-        try: copies[other] = _copied(output, source, other)
+    others = [other for other in source.streams if other is not shown]
+    copies = _copies(film, output, [other for other in others if other.type in _COPIED])
+    left = sorted({_LEFT.get(other.type, other.type) for other in others if other not in copies})
+    return stream, copies, [f"left out: {', '.join(left)}"] if left else []
+
+_COPIED = "audio", "subtitle", "attachment"
+_LEFT = dict(video="a cover or a second view", subtitle="titles", attachment="attachments",
+             data="time codes or other data")  # what is said where it has no place
+
+def _copies(film: Film, output, streams: list) -> dict:
+    "Source stream -> copy, where the container has a place for it"
+    copies = {}
+    for stream in streams:
+        try: copies[stream] = _copied(output, stream)
         except (ValueError, av.FFmpegError):
-            if other.type == "audio": raise PhotoError(film.path, _no_place(output)) from None
-            words.append(f"a stream of {name} has no place in the result")
-    return stream, copies, words
+            if stream.type == "audio": raise PhotoError(film.path, _no_place(output)) from None
+    return copies
 
 def _no_place(output) -> str:
-    return f"its sound has no place in {output.format.name}: give the result a name in .mkv"
+    "What is said where the container is too small"
+    cure = "give the result a name in .mkv"
+    return f"its sound or its titles have no place in {output.format.name}: {cure}"
 
 # %% ../nbs/62g_film_parts.ipynb #62g052
 def _output(target, mode: str, film: Film):

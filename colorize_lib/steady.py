@@ -21,7 +21,7 @@ def camera_path(
     width = .65/(1 + .02*at*(kind == "zoom"))
     speed = .012 if kind == "pan" else .002
     left = (1 - width)/2 if kind == "zoom" else .03 + speed*at
-    top = (1 - width)/2 if kind == "zoom" else .1 + .03*np.sin(at/5)
+    top = .02 + (.65 - width)/3 if kind == "zoom" else .1 + .03*np.sin(at/5)
     return list(zip(left*photo.width, top*photo.height, width*photo.width))
 
 def filmed(
