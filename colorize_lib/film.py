@@ -65,8 +65,9 @@ def _differences(gray: np.ndarray, ab: np.ndarray, film: Film) -> np.ndarray:
     "Cb and Cr, -0.5…0.5, (2, h, w) float32"
     rgb = lab_to_photo(lightness(gray), ab).astype(np.float32)/255
     red, blue = WEIGHTS[film.tags[0]]
-    y = rgb @ np.float32([red, 1 - red - blue, blue])
-    return np.stack([(rgb[..., 2] - y)/(2 - 2*blue), (rgb[..., 0] - y)/(2 - 2*red)])
+    r, g, b = np.moveaxis(rgb, 2, 0)
+    y = red*r + (1 - red - blue)*g + blue*b
+    return np.stack([(b - y)/(2 - 2*blue), (r - y)/(2 - 2*red)])
 
 def chroma(
     luma: np.ndarray,  # (H, W) of `film`
