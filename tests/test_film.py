@@ -227,6 +227,21 @@ def test_a_truncated_film_gives_what_is_there(here, colorizer):
     assert 10 < there < 90 and len(times("out.mkv")) == there
     assert "truncated" in " ".join(words) and "of 4.0 seconds are there" in " ".join(words)
 
+def test_a_truncated_film_whose_index_comes_first(here, colorizer):
+    sample_film("film.mp4", grays(96, (192, 128)))
+    with av.open("film.mp4") as old, av.open("web.mp4", "w", options=dict(movflags="faststart")) as new:
+        streams = {stream: new.add_stream_from_template(stream, opaque=True) for stream in old.streams}
+        for packet in old.demux():
+            if packet.dts is None: continue
+            packet.stream = streams[packet.stream]
+            new.mux(packet)
+    data = Path("web.mp4").read_bytes()
+    Path("half.mp4").write_bytes(data[:len(data)*6//10])
+    words = colorize_film(colorizer, here/"half.mp4", here/"out.mp4")
+    there = len(times("half.mp4"))
+    assert 10 < there < 90 and len(times("out.mp4")) == there
+    assert "truncated" in " ".join(words) and "of 4.0 seconds are there" in " ".join(words)
+
 @pytest.mark.parametrize("make, said", [
     (lambda: Path("a.mp4").write_bytes(b"no film at all"), "cannot be read as a film"),
     (lambda: Path("a.mp4").write_bytes(b""), "empty"),
