@@ -20,7 +20,7 @@ from rich.console import Console
 import numpy as np
 
 from . import __version__
-from .console import say
+from .console import counted, say
 from .core import atomic_path, remove_drafts
 from .crew import bar
 from .film_files import Film, pictures, read_film, WEIGHTS
@@ -185,12 +185,13 @@ def paint_parts(
     painter: FilmPainter,
     folder: Path,                  # of the parts
     told: Callable | None = None,  # called with the number of pictures done
-) -> None:
+) -> tuple:                        # words
     "Paint what is missing, part by part"
     film = painter.film
     number, done, last, state = _last_state(folder)
     painter.steady = Steady(state)
-    frames = pictures(film, last)
+    broken = []
+    frames = pictures(film, last, broken)
     with ThreadPoolExecutor(1) as pool:
         while some := list(islice(frames, part_length(film))):
             part, coding = Part(film), None
@@ -204,6 +205,7 @@ def paint_parts(
             with atomic_path(_part_path(folder, number)) as draft:
                 np.savez(draft, **part.arrays(), **painter.steady.state, done=done)
             number += 1
+    return (f"passed over what is broken: {counted(len(broken), 'picture')}",) if broken else ()
 
 # %% ../nbs/62h_film.ipynb #62h045
 def colorize_film(
@@ -225,8 +227,9 @@ def colorize_film(
         with atomic_path(whole) as draft:  # a sign for others, too, that we are at work
             rights = stat.S_IMODE(os.stat(source).st_mode) & 0o666
             draft.touch(mode=rights | 0o600)  # for no more people than the original
-            paint_parts(FilmPainter(colorizer, film), folder, told and partial(told, film))
-            words = join(film, _read_parts(folder), draft, weights)
+            painter = FilmPainter(colorizer, film)
+            words = paint_parts(painter, folder, told and partial(told, film))
+            words += join(film, _read_parts(folder), draft, weights)
             if last: last(draft)
         os.replace(whole, target)
         shutil.rmtree(folder)

@@ -184,12 +184,13 @@ def read_film(
         if frame is None: raise PhotoError(path, "holds no picture that can be read")
         return _facts(path, stream, frame, seconds)
 
-def _decoded(file, stream) -> Iterator:
-    "The pictures that can be decoded; what is broken is passed over"
+def _decoded(file, stream, broken: list | None = None) -> Iterator:
+    "The pictures that can be decoded; what is broken is passed over, and noted in `broken`"
     try:
         for packet in file.demux(stream):
             try: yield from packet.decode()
-            except av.FFmpegError: continue
+            except av.FFmpegError:
+                if broken is not None: broken.append(packet.pts)
     except av.FFmpegError: return  # the file ends early
 
 # %% ../nbs/62f_film_files.ipynb #62f031
@@ -224,6 +225,7 @@ def _can_jump(film: Film, after: int) -> bool:
 def pictures(
     film: Film,
     after: int | None = None,  # ticks: only pictures later than this
+    broken: list | None = None,  # gets the times of what can't be decoded
 ) -> Iterator:                 # of (luma, time in ticks, its length in ticks)
     "The pictures of a film in their order"
     jump = after is not None and _can_jump(film, after)
@@ -233,7 +235,7 @@ def pictures(
         stream = shown_stream(file)
         stream.thread_type = "AUTO"
         if jump: file.seek(after, stream=stream)
-        for frame in _decoded(file, stream):
+        for frame in _decoded(file, stream, broken):
             at = frame.pts
             if at is None: at = 0 if last is None else last + usual
             if last is not None and at <= last: at = last + 1  # two pictures at one time

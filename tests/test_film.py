@@ -49,6 +49,9 @@ def lumas(path):
 def frames(path):
     with av.open(str(path)) as file: return [frame for frame in file.decode(video=0)]
 
+def heard(path):
+    with av.open(str(path)) as file: return np.concatenate([frame.to_ndarray() for frame in file.decode(audio=0)], axis=1)
+
 def same_luma(one, other, levels=2.5):  # what CRF 16 costs a very small picture
     return np.abs(lumas(one) - lumas(other)).mean() < levels
 
@@ -68,6 +71,7 @@ def test_pictures_times_and_sound_are_kept(here, colorizer, name):
     assert colorize_film(colorizer, here/name, target, "gan") == ()
     assert times(target) == times(name) and len(times(target)) == N
     assert packets(target) == packets(name)
+    assert np.array_equal(heard(target), heard(name))
     assert same_luma(name, target) and has_colours(target)
     with av.open(name) as old, av.open(str(target)) as new: assert abs(old.duration - new.duration) <= 2000*(name == "film.mkv")  # Matroska counts milliseconds
     assert sorted(os.listdir()) == sorted([name, target.name])
@@ -226,6 +230,18 @@ def test_a_truncated_film_gives_what_is_there(here, colorizer):
     there = len(times("half.mkv"))
     assert 10 < there < 90 and len(times("out.mkv")) == there
     assert "truncated" in " ".join(words) and "of 4.0 seconds are there" in " ".join(words)
+
+def test_what_is_broken_inside_is_passed_over_and_counted(here, colorizer):
+    sample_film("film.mp4", grays(), sound=False)
+    with av.open("film.mp4") as old, av.open("bad.mp4", "w") as new:
+        copy = new.add_stream_from_template(old.streams[0], opaque=True)
+        for number, packet in enumerate(old.demux()):
+            if packet.dts is None: continue
+            bad = av.Packet(b"\0"*packet.size) if number == 10 else packet
+            bad.pts, bad.dts, bad.time_base, bad.stream = packet.pts, packet.dts, packet.time_base, copy
+            new.mux(bad)
+    assert colorize_film(colorizer, here/"bad.mp4", here/"out.mp4") == ("passed over what is broken: 1 picture",)
+    assert len(times("out.mp4")) == len(times("bad.mp4")) < N
 
 def test_a_truncated_film_whose_index_comes_first(here, colorizer):
     sample_film("film.mp4", grays(96, (192, 128)))
