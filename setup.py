@@ -17,8 +17,10 @@ runtime = ["numpy>=1.26", "pillow>=13.0", "onnxruntime>=1.20", "safetensors>=0.4
 # What trains, measures, exports and analyses surveys.
 train = ["torch>=2.2", "torchvision", "fastai>=2.7", "timm", "accelerate>=1.0", "scipy>=1.12", "scikit-image", "scikit-learn", "pandas",
          "statsmodels>=0.14", "matplotlib", "onnx>=1.16"]
+# What reads and writes films.
+video = ["av>=18"]
 # What the notebooks import beside that.
-course = [*train, "pyyaml", "ipywidgets"]
+course = [*train, *video, "pyyaml", "ipywidgets"]
 heic = ["pillow-heif"]
 # What hands out an archive to many machines.
 ray = ["ray[data]>=2.40"]
@@ -51,7 +53,7 @@ setup(
     packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
     package_data={cfg["lib_name"]: ["weights/*", "results/*", "survey_files/*", "ledger_files/*", "graph_files/*", "photo_files/*"]}, zip_safe=False,
     cmdclass={"build_py": BuildWithData, "sdist": SourceWithData},
-    install_requires=runtime, extras_require=dict(train=train, course=course, heic=heic, ray=ray, dev=dev),
+    install_requires=runtime, extras_require=dict(train=train, course=course, heic=heic, video=video, ray=ray, dev=dev),
     entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.train_cli:main",
                                       "colorize-eval=colorize_lib.evaluate_cli:main", "colorize-survey=colorize_lib.survey_cli:main",
                                       "colorize-export=colorize_lib.export_cli:main",

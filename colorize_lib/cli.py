@@ -19,17 +19,17 @@ try:
     import typer
 
     from colorize_lib import __version__
-    from colorize_lib.console import check_engine, check_model, Command, HELP, is_own_output
-    from colorize_lib.console import reason, run_command, say, shipped, start, version_option
+    from colorize_lib.console import check_engine, check_model, Command, HELP, inputs_in
+    from colorize_lib.console import is_own_output, reason, run_command, say, shipped, start
+    from colorize_lib.console import version_option
     from colorize_lib.core import remove_drafts, require
     from colorize_lib.crew import bar, overlapped, room_of, Tally
-    from colorize_lib.folders import default_target, is_folder_target, list_photos, UsageError
-    from colorize_lib.folders import why_not_read
+    from colorize_lib.folders import default_target, is_film, is_folder_target, UsageError
+    from colorize_lib.folders import why_no_target, why_not_read
     from colorize_lib.looks import check_hints, Looks, MAP, part_target, tone_words, write_map
     from colorize_lib.photo_depth import painted
     from colorize_lib.photo_headers import no_file, PhotoError
     from colorize_lib.photos import keeps_depth, not_kept, read_photo, save_photo
-    from colorize_lib.photos import why_not_written
     from colorize_lib.sidecar import file_facts, foreign, read_sidecar, sidecar_path
     from colorize_lib.sidecar import write_sidecar
 except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
@@ -46,18 +46,6 @@ class Job:
     replaces: bool = False  # there is an earlier result
 
 # %% ../nbs/62b_command_line.ipynb #5f6f27b8
-def _photos_in(
-    folder: Path,
-    results: Path|None,  # the folder of the results; it may be `folder` itself, or inside
-) -> list[Path]:
-    "The photos of a folder that are no results of an earlier run"
-    photos, others = list_photos(folder)
-    photos = [f for f in sorted(photos + others) if not is_own_output(f)]
-    # in the same folder, results are known by their names and notes alone
-    if not results or os.path.realpath(results) == os.path.realpath(folder): return photos
-    inside = os.path.realpath(results) + os.sep
-    return [f for f in photos if not os.path.realpath(f).startswith(inside)]
-
 def pairs(
     inputs: list[Path],   # files and folders
     output: str|Path|None,  # what `-o` names
@@ -70,7 +58,7 @@ def pairs(
             raise UsageError(f"{given} holds all files of this computer: name a folder in it")
         is_folder = os.path.isdir(given)
         root = given if is_folder else given.parent
-        for source in _photos_in(given, folder) if is_folder else [given]:
+        for source in inputs_in(given, folder) if is_folder else [given]:
             target = default_target(source)
             if folder: target = folder/target.relative_to(root)
             elif output: target = Path(output)
@@ -84,7 +72,7 @@ def conflict(
     taken: dict,   # real path of a target -> the photo that it belongs to
 ) -> str:
     "Why the result of `job` must not be written, or an empty text"
-    if why := why_not_written(job.target): return why
+    if why := why_no_target(job.source, job.target): return why
     real = os.path.realpath(job.target)
     if real in sources: return f"its result would overwrite the photo {job.target}"
     if real in taken:
@@ -98,6 +86,8 @@ def _decide(job: Job, force: bool, sidecar: bool):
     if job.replaces and not force:
         job.skip = f"{job.target} exists, use --force to replace it if colorize made it"
     else: job.problem = foreign(job.target, sidecar)
+
+_UNNAMED = "is a film: name it in the command to colorize it"
 
 def plan(
     inputs: list[Path],            # files and folders
@@ -118,6 +108,7 @@ def plan(
         if job.problem: continue
         if is_own_output(job.source):
             job.skip = "looks like our own output (rename it to colorize it)"
+        elif is_film(job.source) and job.source not in inputs: job.skip = _UNNAMED
         else: job.problem = why_not_read(job.source) or conflict(job, sources, taken)
         if job.problem or job.skip: continue
         taken[os.path.realpath(job.target)] = job.source
@@ -155,6 +146,9 @@ class Painter:
     def paint(self, job: Job, last) -> tuple:
         "Make one result; words about the photo"
         rest = job.source, job.target, self.weights + self.looks.said(job.part), last
+        if is_film(job.source):
+            from colorize_lib.film import film_with_bar  # an extra
+            return film_with_bar(self.colorizer, *rest)
         if job.part == MAP: return write_map(self.colorizer, *rest)
         words = colorize_file(self.looks.brush(self.colorizer, job.part, self.hints), *rest)
         return words if job.part in ("", "1") else ()  # once for each photo
@@ -168,7 +162,7 @@ def do_job(
     if job.problem: raise PhotoError(job.source, job.problem)
     if not (job.skip or job.replaces) and os.path.lexists(job.target):
         job.skip = f"{job.target} has appeared meanwhile"
-    if job.skip: return ()
+    if job.skip: return (_UNNAMED,) if job.skip == _UNNAMED else ()
     def record(draft): write_sidecar(job.source, job.target, draft=draft, **painter.record)
     last = record if painter.record is not None else None
     try: return painter.paint(job, last)
@@ -195,12 +189,16 @@ def run(
 ) -> Tally:
     "Do `jobs`; whatever is to be said of a photo is one line"
     def attempt(job): return _attempt(job, painter, tally)
+    films = [job for job in jobs if is_film(job.source)]  # each has a bar of its own
+    jobs = [job for job in jobs if not is_film(job.source)]
     def room(job): return 0 if job.problem or job.skip else room_of(job.source)
     told = overlapped(attempt, jobs, room, painter.workers if painter else 1)
     shown = bar(console, hidden=len(jobs) < 2 or not console.is_terminal)
     with shown as progress, closing(told):
         for line in progress.track(told, len(jobs), description="colorizing"):
             if line: say(console, line)
+    for line in map(attempt, films):
+        if line: say(console, line)
     return tally
 
 # %% ../nbs/62b_command_line.ipynb #92aca2d8
@@ -260,6 +258,7 @@ def work(
         say(console, f"{hints}: {why}")
         return 1
     jobs = plan(photos, output, force, sidecar, looks.parts)
+    looks.check([job.source for job in jobs])
     if hints: check_hints(hints, photos, [job.target for job in jobs])
     for folder in {job.target.parent for job in jobs}: remove_drafts(folder)
     todo = [job for job in jobs if not (job.problem or job.skip)]
@@ -282,7 +281,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command(cls=Command, context_settings=HELP)
 def colorize(
     photos: Annotated[list[Path], typer.Argument(show_default=False,
-        help="Photos, and folders of photos (with all folders in them).")],
+        help="Photos, films, and folders of photos (with all folders in them).")],
     output: Annotated[Optional[str], typer.Option("-o", "--output", show_default=False,
         metavar="PATH", help="File or folder for the results; a / at the end says folder. "
                              "Default: beside each photo, as NAME_color.")] = None,

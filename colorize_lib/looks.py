@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .folders import MARK, UsageError
+from .folders import is_film, MARK, UsageError
 from .photo_notes import coloured
 from .photos import read_photo, save_photo
 
@@ -35,6 +35,13 @@ class Looks:
             raise UsageError(f"--samples must be from 2 to {SAMPLES}, not {self.samples}")
         if not 0 <= self.strength <= STRENGTH:  # NaN fails, too
             raise UsageError(f"--strength must be from 0 to {STRENGTH}, not {self.strength}")
+
+    def check(self, sources: list[Path]):
+        "Raise `UsageError` where a film is to have what only photos can have"
+        films = [source for source in sources if is_film(source)]
+        if films and self != Looks():
+            raise UsageError(f"{films[0]} is a film: --samples, --uncertainty and --strength "
+                             "are for photos")
 
     @property
     def parts(self) -> list:
@@ -77,7 +84,7 @@ def check_hints(
     targets: list[Path],   # its results
 ) -> None:
     "Raise `UsageError` unless the strokes are for one photo, and no result replaces them"
-    if len(inputs) > 1 or os.path.isdir(inputs[0]):
+    if len(inputs) > 1 or os.path.isdir(inputs[0]) or is_film(inputs[0]):
         raise UsageError(f"{hints} holds strokes for one photo: name that photo alone")
     real = os.path.realpath(hints)
     if any(os.path.realpath(target) == real for target in targets):

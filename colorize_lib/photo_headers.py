@@ -57,7 +57,8 @@ RAW = "a camera's raw file"
 LAYERS = "a photo editor's file"
 _SAVE = "save it as JPEG, PNG or TIFF first"
 _CURES = {RAW: "develop it to TIFF or JPEG first", LAYERS: "export it as TIFF or PNG first",
-          "HEIC": f"pip install pillow-heif, or {_SAVE}"}
+          "HEIC": f"pip install pillow-heif, or {_SAVE}",
+          "a film": "pip install 'colorize_lib[video]'"}
 
 def not_read(
     kind: str,  # what the file is
