@@ -341,9 +341,9 @@ def test_parts_of_another_film_are_not_used(here, colorizer):
 
 def test_two_runs_do_not_share_a_folder(here, colorizer):
     sample_film("film.mp4", grays(3))
-    from colorize_lib.core import _draft_prefix
+    from colorize_lib.core import draft_prefix
     work_folder(here/"out.mp4").mkdir()
-    (work_folder(here/"out.mp4")/f"{_draft_prefix(os.getppid())}0.mp4").touch()
+    (work_folder(here/"out.mp4")/f"{draft_prefix(os.getppid())}0.mp4").touch()
     with pytest.raises(PhotoError, match="another run is at work"): colorize_film(colorizer, here/"film.mp4", here/"out.mp4")
 
 def test_forgotten_parts_are_removed(here, colorizer):
