@@ -7,6 +7,8 @@ __all__ = ['TRIAL', 'BACKBONES', 'crops', 'fit', 'scores', 'cost', 'run_all', 'o
 
 # %% ../nbs/52d_backbones.ipynb #52d005
 import json, time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from torch.optim.lr_scheduler import OneCycleLR
@@ -18,7 +20,8 @@ import torch
 import torch.nn.functional as F
 
 from .color import lab_to_rgb, normalize
-from .core import atomic_path
+from .compact import compact_generator, packaged_lite
+from .core import atomic_path, run_manifest, seed_everything
 from .lpips import lpips
 from .metrics import ciede2000
 from .recipes import L1Recipe
