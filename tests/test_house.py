@@ -205,7 +205,8 @@ LAYERS = [layer.split() for layer in (
     "sidecar batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
     "graphs metrics inference training stopping adversarial",
-    "survey_page survey_answers survey_report report_page",
+    "survey_page survey_answers survey_report report_page trials",
+    "experts",
     "cli train_cli evaluate_cli survey_cli export_cli",
 )]
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
