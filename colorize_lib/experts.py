@@ -91,7 +91,7 @@ def expert_run(
     def tuned(rows, steps):
         seed_everything(recipe.seed)
         model = load_generator(start)[0].to(memory_format=torch.channels_last)
-        fit(model, crops(train, recipe, steps, rows), recipe)
+        fit(model, crops(train, recipe, steps, rows), recipe, norm_frozen=True)
         return model
     everything = sum(rows.values(), [])
     models = {name: partial(tuned, own, steps) for name, own in rows.items()}
