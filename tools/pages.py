@@ -230,7 +230,9 @@ def with_room(cells):
         n = directives(cell).get("photos-across")
         if n:
             id = label_of(cell)
-            style = f"<style>@media screen {{ #{id} {{ overflow-x: auto; }} #{id} img {{ min-width: {220*int(n)}px; }} }}</style>"
+            style = f"#{id} {{ overflow-x: auto; }} #{id} img {{ min-width: {220*int(n)}px; }}"
+            style += f" #{id} figcaption {{ position: sticky; left: 0; width: min(38rem, 86vw); }}"  # the words stay in view
+            style = f"<style>@media screen {{ {style} }}</style>"
             yield dict(cell_type="markdown", id=f"room-{id}", metadata={}, source=f"```{{=html}}\n{style}\n```")
         yield cell
 
