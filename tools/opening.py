@@ -21,6 +21,7 @@ PICTURES = {
     "34f_stopping": "fig-stop",
     "52a_distributions": "fig-temperature",
     "52b_colour_terms": "fig-belief",
+    "52c_samples": "fig-samples",
     "53_restoration": "fig-faded",
 }
 
