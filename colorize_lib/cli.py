@@ -258,7 +258,7 @@ def work(
         say(console, f"{hints}: {why}")
         return 1
     jobs = plan(photos, output, force, sidecar, looks.parts)
-    looks.check([job.source for job in jobs])
+    looks.check([job.source for job in jobs if not job.skip])
     if hints: check_hints(hints, photos, [job.target for job in jobs])
     for folder in {job.target.parent for job in jobs}: remove_drafts(folder)
     todo = [job for job in jobs if not (job.problem or job.skip)]
@@ -273,7 +273,7 @@ def work(
 class Interrupted:
     "What is said after Ctrl-C"
     tally: Tally
-    def __str__(self): return f"interrupted, nothing half-done is left: {self.tally}"
+    def __str__(self): return f"interrupted, every result is whole: {self.tally}"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -296,10 +296,10 @@ def colorize(
              "transparent wherever the network decides. (Paint on an empty layer over the "
              "photo, and save that layer alone.)")] = None,
     samples: Annotated[int, typer.Option(show_default=False, metavar="N",
-        help="2 to 9 pictures that differ where the network guesses: NAME_color-1 …")] = 0,
+        help="2 to 9 pictures that differ where the network guesses: NAME_color-1, -2, -3")] = 0,
     uncertainty: Annotated[bool, typer.Option("--uncertainty",
         help="A gray map of the guessing beside each result, NAME_uncertainty.png.")] = False,
-    strength: Annotated[float, typer.Option(help="Of the predicted colours, 0 to 1.5.")] = 1.,
+    strength: Annotated[float, typer.Option(help="How strong the colours are: 0 gray, 1 as predicted, at most 1.5.")] = 1.,
     force: Annotated[bool, typer.Option("--force",
         help="Replace earlier results of this command; other files are never replaced.")
         ] = False,

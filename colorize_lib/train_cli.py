@@ -142,7 +142,7 @@ def if_given(
 # %% ../nbs/63_training_command.ipynb #63t019
 Photos = if_given(list[Path], "Folder or .tar of colour photos; again for more. With train/ "
                   "and val/ inside, these are the split. Default: six samples, to try it.")
-Model = Annotated[str, typer.Option(help="Architecture: compact, bins, thesis or plain.")]
+Model = Annotated[str, typer.Option(help="Architecture: compact, refined, bins, thesis or plain.")]
 Stage = Annotated[str, typer.Option(help="l1 (pretraining; bins brings its own loss), "
                                     "or gan (after it, with --from).")]
 Out = if_given(Path, "Folder of the run; the same folder again goes on with it. "

@@ -560,7 +560,7 @@ def test_signals_leave_no_draft(tmp_path, weights, name):
             assert run.returncode in (128 + number, -number)
         else:
             assert run.returncode == 128 + number, told
-            assert f"stopped by {name}; interrupted, nothing half-done is left: " in told
+            assert f"stopped by {name}; interrupted, every result is whole: " in told
         assert "Traceback" not in told
         assert drafts(folder) == []
         for f in outputs(folder):
