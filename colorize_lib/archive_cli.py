@@ -116,11 +116,11 @@ def job_of(
     if photo.suffix != target.suffix and os.path.lexists(rival):
         wrong = f"its result would overwrite the result of {rival}"
     if os.path.isdir(target): wrong = f"{target} is a folder"
-    if wrong: return Job(photo, target, wrong)
+    if wrong: return Job(photo, target, problem=wrong)
     try:
         job, = plan([photo], target)
         if job.skip: job.problem = foreign(target, False) if os.path.lexists(target) else job.skip
-    except (ValueError, OSError) as error: return Job(photo, target, str(error))
+    except (ValueError, OSError) as error: return Job(photo, target, problem=str(error))
     return job
 
 def attempt(
