@@ -299,7 +299,8 @@ def colorize(
         help="2 to 9 pictures that differ where the network guesses: NAME_color-1, -2, -3")] = 0,
     uncertainty: Annotated[bool, typer.Option("--uncertainty",
         help="A gray map of the guessing beside each result, NAME_uncertainty.png.")] = False,
-    strength: Annotated[float, typer.Option(help="How strong the colours are: 0 gray, 1 as predicted, at most 1.5.")] = 1.,
+    strength: Annotated[float, typer.Option(
+        help="How strong the colours are: 0 gray, 1 as predicted, at most 1.5.")] = 1.,
     force: Annotated[bool, typer.Option("--force",
         help="Replace earlier results of this command; other files are never replaced.")
         ] = False,

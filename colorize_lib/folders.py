@@ -57,7 +57,6 @@ def why_no_target(
     given = target.suffix or "a file without suffix"
     return f"cannot write a film as {given}; use one of {' '.join(FILM_RESULTS)}"
 
-
 # %% ../nbs/61b_folders.ipynb #61b024
 _UNREAD = {  # kind -> what the names of such files end in
     "HEIC": _HEIC,

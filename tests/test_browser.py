@@ -214,12 +214,17 @@ def pixels(browser, canvas):
     return np.array(browser.execute_script("""const c = arguments[0], d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
         return Array.from({length: c.height/2}, (_, y) => Array.from({length: c.width/2}, (_, x) => d[4*(2*y*c.width + 2*x)]));""", canvas))
 
-def test_a_kernel_slides_as_the_primer_says(browser, site):
+def kernel_tool(browser, site):
+    "The tool of the primer when it has begun, and the line in which it speaks"
     dressed(browser, "light", 1280)
     open_page(browser, site, "12b_primer")
     tool = browser.find_element("css selector", "[data-tool=kernel]")
     said = tool.find_element("css selector", "p")
     WebDriverWait(browser, 20).until(lambda _: said.text.startswith("Row "))
+    return tool, said
+
+def test_a_kernel_slides_as_the_primer_says(browser, site):
+    tool, said = kernel_tool(browser, site)
     found = browser.execute_script("return Array.from(kernelTool.convolve([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], 4, 3, [1, 0, 0, 0, 2, 0, 0, 0, -3]))")
     assert found == [1 + 12 - 33, 2 + 14 - 36]
     before, after = tool.find_elements("css selector", "canvas")
@@ -234,11 +239,7 @@ def test_a_kernel_slides_as_the_primer_says(browser, site):
     assert preset.get_property("value") == "my own" and said.text.endswith("= 0.0")
 
 def test_the_kernel_is_moved_by_keys_and_waits_for_its_button(browser, site):
-    dressed(browser, "light", 1280)
-    open_page(browser, site, "12b_primer")
-    tool = browser.find_element("css selector", "[data-tool=kernel]")
-    said = tool.find_element("css selector", "p")
-    WebDriverWait(browser, 20).until(lambda _: said.text.startswith("Row "))
+    tool, said = kernel_tool(browser, site)
     row, column = tool.find_elements("css selector", "input[type=range]")
     for slider in (row, column): slider.send_keys(Keys.HOME)
     column.send_keys(Keys.ARROW_RIGHT)
