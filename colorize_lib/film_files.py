@@ -36,6 +36,7 @@ def wander(
         box = left, top, left + span[0], top + span[1]
         yield np.asarray(photo.resize(size, Image.Resampling.BICUBIC, box=box))
 
+# %% ../nbs/62f_film_files.ipynb #62f013
 def _tone(stream, seconds: float) -> Iterator:
     "Packets of a tone of 440 Hz"
     at = np.arange(int(48_000*seconds))/48_000
@@ -213,6 +214,7 @@ def _luma(frame, film: Film) -> np.ndarray:
                                dst_colorspace=film.tags[0])
     return _plane(frame)
 
+# %% ../nbs/62f_film_files.ipynb #62f033
 def _can_jump(film: Film, after: int) -> bool:
     "Does a jump lead to a picture at or before the time `after`?"
     with open_film(film.path) as file:

@@ -101,6 +101,7 @@ def _walk(
         folders[:] = _not_seen(here, folders, seen)  # os.walk goes on with what its list holds
     yield from closed
 
+# %% ../nbs/61b_folders.ipynb #61b034
 def _is_photo(path: Path) -> bool:
     "Is it called like a photo, also one that the reader does not know?"
     if is_film(path): return False
@@ -128,7 +129,6 @@ def list_films(
 ) -> list[Path]:         # sorted
     "All films under `folder`"
     return sorted(path for path in _walk(Path(folder), is_film) if is_film(path))
-
 
 # %% ../nbs/61b_folders.ipynb #61b036
 def find_photos(

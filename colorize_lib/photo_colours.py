@@ -232,6 +232,7 @@ def _by_gamma(mode: str, info: dict) -> bytes | None:
     try: return _described_icc(mode, curve(1/gamma) if gamma > 0 else SRGB_CURVE, given)
     except (ArithmeticError, ValueError, struct.error): return None  # no colours at all
 
+# %% ../nbs/61d_photo_colours.ipynb #61d045
 def _boxed(file, name: bytes, end: bytes) -> bytes:
     "What stands behind `name` in a box of an AVIF or JP2 file, before its pixels at `end`"
     file.seek(0)

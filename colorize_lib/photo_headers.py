@@ -70,6 +70,7 @@ def reads_heic() -> bool:
     "Is the package here that reads what many phones write?"
     return importlib.util.find_spec("pillow_heif") is not None
 
+# %% ../nbs/61c_photo_headers.ipynb #61c021
 _DAMAGED = "is damaged or of a kind that is not read"
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 _SIGNS = (  # where, what stands there, its name; the last column: do we read it?

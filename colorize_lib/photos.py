@@ -95,6 +95,7 @@ def _turned(photo: Photo, note: int) -> Photo:
     image = photo.image.transpose(turn)
     return replace(photo, image=image, alpha=alpha, notes=notes, deep=deep)
 
+# %% ../nbs/61_photo_files.ipynb #61f026
 def _plain(im: Image.Image) -> Image.Image:
     "A picture without the tables and notes of the file that it comes from"
     plain = im if type(im) is Image.Image else im.copy()
@@ -111,6 +112,7 @@ def _pixels(im: Image.Image, file, deep: bool, stored: int) -> tuple:
     lost = "its 16 bits become 8" if deep and stored == 16 and numbers is None else ""
     return _plain(image), alpha, numbers if deep else None, [odd, lost]
 
+# %% ../nbs/61_photo_files.ipynb #61f027
 def _decode(file, deep: bool) -> Photo:
     "The photo in an open file, with whatever errors its decoder raises"
     with without_guard():
@@ -186,6 +188,7 @@ def _write(photo: Photo, draft: Path, form: str, options: dict) -> None:
         if form == "PNG": write_deep_png(file, rows, image.size, options)
         else: write_tiff(file, rows, image.size, photo.packing, options)
 
+# %% ../nbs/61_photo_files.ipynb #61f028
 def save_photo(
     photo: Photo,        # what to write
     path: str | Path,    # where; the suffix chooses the format
@@ -207,6 +210,7 @@ def save_photo(
         raise PhotoError(path, f"cannot be written ({why})") from e
     return path
 
+# %% ../nbs/61_photo_files.ipynb #61f029
 def not_kept(
     photo: Photo,        # what would be written
     path: str | Path,    # where

@@ -93,6 +93,7 @@ def _controls() -> dict:
         width=widgets.FloatSlider(value=.01, min=.002, max=.05, step=.002, description="width",
                                   readout_format=".3f"))
 
+# %% ../nbs/53b_widget.ipynb #53b035
 class Desk:
     "Upload, colorize, correct, download: widgets for one photo; `box` shows them"
     def __init__(
@@ -170,6 +171,7 @@ def show(self):
     self.result = self.asked(small.size)(small)
     self.picture.value = listening(self.result)
 
+# %% ../nbs/53b_widget.ipynb #53b036
 def draw(
     self, text: str,  # as for `read_line`
 ):
