@@ -43,6 +43,7 @@ class Job:
     part: str = ""     # which of several results, one of `Looks.parts`
     problem: str = ""  # why it cannot be done
     skip: str = ""     # why it need not be done
+    told: bool = False  # among many photos, too, it is said why not
     replaces: bool = False  # there is an earlier result
 
 # %% ../nbs/62b_command_line.ipynb #5f6f27b8
@@ -87,8 +88,6 @@ def _decide(job: Job, force: bool, sidecar: bool):
         job.skip = f"{job.target} exists, use --force to replace it if colorize made it"
     else: job.problem = foreign(job.target, sidecar)
 
-_UNNAMED = "is a film: name it in the command to colorize it"
-
 def plan(
     inputs: list[Path],            # files and folders
     output: str|Path|None = None,  # file or folder for the results; None: beside each photo
@@ -108,7 +107,8 @@ def plan(
         if job.problem: continue
         if is_own_output(job.source):
             job.skip = "looks like our own output (rename it to colorize it)"
-        elif is_film(job.source) and job.source not in inputs: job.skip = _UNNAMED
+        elif is_film(job.source) and job.source not in inputs:
+            job.skip, job.told = "is a film: name it in the command to colorize it", True
         else: job.problem = why_not_read(job.source) or conflict(job, sources, taken)
         if job.problem or job.skip: continue
         taken[os.path.realpath(job.target)] = job.source
@@ -151,7 +151,7 @@ class Painter:
             return film_with_bar(self.colorizer, *rest)
         if job.part == MAP: return write_map(self.colorizer, *rest)
         words = colorize_file(self.looks.brush(self.colorizer, job.part, self.hints), *rest)
-        return words if job.part in ("", "1") else ()  # once for each photo
+        return words if job.part == self.looks.parts[0] else ()  # once for each photo
 
 # %% ../nbs/62b_command_line.ipynb #13c002
 def do_job(
@@ -162,7 +162,7 @@ def do_job(
     if job.problem: raise PhotoError(job.source, job.problem)
     if not (job.skip or job.replaces) and os.path.lexists(job.target):
         job.skip = f"{job.target} has appeared meanwhile"
-    if job.skip: return (_UNNAMED,) if job.skip == _UNNAMED else ()
+    if job.skip: return (job.skip,) if job.told else ()
     def record(draft): write_sidecar(job.source, job.target, draft=draft, **painter.record)
     last = record if painter.record is not None else None
     try: return painter.paint(job, last)
@@ -296,7 +296,7 @@ def colorize(
              "transparent wherever the network decides. (Paint on an empty layer over the "
              "photo, and save that layer alone.)")] = None,
     samples: Annotated[int, typer.Option(show_default=False, metavar="N",
-        help="2 to 9 pictures that differ where the network guesses: NAME_color-1, -2, -3")] = 0,
+        help="2 to 9 pictures that differ where the network guesses: NAME_color-1of3 …")] = 0,
     uncertainty: Annotated[bool, typer.Option("--uncertainty",
         help="A gray map of the guessing beside each result, NAME_uncertainty.png.")] = False,
     strength: Annotated[float, typer.Option(

@@ -78,7 +78,7 @@ def has_note(path: Path) -> bool:
     except Exception: return False  # whatever it is, it is not ours
 
 # %% ../nbs/62a_console.ipynb #1dad5402
-_OWN = re.compile(rf"(.*)(?:{MARK}(?:-[1-9])?|_uncertainty)", re.DOTALL)  # the stem of a result
+_OWN = re.compile(rf"(.*)(?:{MARK}(?:-[1-9]of[2-9])?|_uncertainty)", re.DOTALL)  # the stem of a result
 
 def is_own_output(path: Path) -> bool:
     "Is `path` named like our output, and either beside its source or with our note in it?"
@@ -166,7 +166,6 @@ def run_command(
     name: str,       # of the command; it begins the sentence of an error
     work,            # called with a `Console` and `args`; returns the exit code
     *args,
-    wrong: int = 2,  # the exit code after an error
     interrupted="interrupted",  # said after Ctrl-C; its `str` is taken only then
     needs: tuple = (),  # packages that the plain installation lacks
 ):
@@ -180,7 +179,7 @@ def run_command(
         with stoppable(), spoken_warnings(console): code = work(console, *args)
     except (ValueError, OSError, RuntimeError) as error:
         say(console, f"{name}: {error}")
-        code = wrong
+        code = 2
     except KeyboardInterrupt as stop: code = _stop_code(stop, interrupted)
     raise typer.Exit(code)
 

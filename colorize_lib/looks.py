@@ -45,15 +45,15 @@ class Looks:
 
     @property
     def parts(self) -> list:
-        "Names of the results: an empty text for the usual one, 1, 2 … for samples, and the map"
-        pictures = [str(k + 1) for k in range(self.samples)] or [""]
+        "Names of the results: an empty text for the usual one, 1of4 … for samples, and the map"
+        pictures = [f"{k + 1}of{self.samples}" for k in range(self.samples)] or [""]
         return pictures + [MAP]*self.uncertainty
 
     def options(self, part: str, hints: Path|None = None) -> dict:
         "What a `Colorizer` is to be asked for one of `parts`, not the map"
         asked = dict(hints=hints) if hints else {}
         if self.strength != 1: asked["strength"] = self.strength
-        if part: asked["sample"] = int(part), self.samples
+        if part: asked["sample"] = int(part[0]), self.samples
         return asked
 
     def brush(self, colorizer, part: str, hints: Path|None = None):
@@ -64,7 +64,7 @@ class Looks:
     def said(self, part: str) -> str:
         "The same, for the note in a result"
         if part == MAP: return ", map of uncertainty"
-        words = f", sample {part} of {self.samples}" if part else ""
+        words = f", sample {part[0]} of {self.samples}" if part else ""
         return words if self.strength == 1 else f"{words}, strength {self.strength:g}"
 
 # %% ../nbs/62e_looks.ipynb #62e021
@@ -72,7 +72,7 @@ def part_target(
     target: Path,  # of the usual result
     part: str,     # one of `Looks.parts`
 ) -> Path:
-    "Where one of several results goes: `a_color.jpg` → `a_color-2.jpg`, `a_uncertainty.png`"
+    "Where one of several results goes: `a_color.jpg` → `a_color-2of4.jpg`, `a_uncertainty.png`"
     if not part: return target
     if part == MAP: return target.with_name(f"{target.stem.removesuffix(MARK)}_{MAP}.png")
     return target.with_name(f"{target.stem}-{part}{target.suffix}")

@@ -170,7 +170,8 @@ def _check_size(im: Image.Image) -> None:
     "Raise `Refusal` for more pixels, or more memory, than a photo may take"
     if im.width*im.height > MAX_PIXELS:
         most = MAX_PIXELS//10**6
-        raise Refusal(f"is {im.width}x{im.height}, more than {most} million pixels")
+        raise Refusal(f"is {im.width}x{im.height}, more than {most} million pixels; "
+                      "reduce it, or cut it into parts")
     limit = _memory_limit()
     need = _memory(im)
     if need > limit:

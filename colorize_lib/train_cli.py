@@ -211,7 +211,7 @@ def train(
         with one_of_many(console, device, compiled):
             changed = changes(options, settings)
             return work(console, photos, stage, model, profile, changed, loader, run)
-    run_command("colorize-train", job, wrong=1, interrupted=Interrupted(folder),
+    run_command("colorize-train", job, interrupted=Interrupted(folder),
                 needs=("torch", "fastai"))
 
 def main():

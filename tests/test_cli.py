@@ -490,7 +490,7 @@ def test_several_results(tmp_path, weights, monkeypatch):
     layer.paste((100, 115, 140, 255), (10, 10, 290, 15))
     layer.save("strokes.png")
     run = lambda *args: colorize(*args, "--model", weights, "--sidecar")
-    names = [f"a_color-{k}.jpg" for k in (1, 2, 3)]
+    names = [f"a_color-{k}of3.jpg" for k in (1, 2, 3)]
     code, told = run("a.jpg", "--samples", 3, "--uncertainty", "--strength", .8)
     assert code == 0 and told.splitlines() == [*names, "a_uncertainty.png", "4 colorized, 0 skipped, 0 failed"], told
     pictures = [read_photo(name).image for name in names]
@@ -510,9 +510,9 @@ def test_several_results(tmp_path, weights, monkeypatch):
     code, told = run(".", "--samples", 3, "--uncertainty")
     assert code == 0 and "1 colorized, 3 skipped, 0 failed" in told and files_in(tmp_path) == before, told
     code, told = run("a.jpg", "-o", "b.png", "--samples", 2, "--hints", tmp_path.with_suffix(".png"), "--strength", 0)
-    assert code == 0 and told.splitlines()[:2] == ["b-1.png", "b-2.png"], told
+    assert code == 0 and told.splitlines()[:2] == ["b-1of2.png", "b-2of2.png"], told
     want = color.photo_to_lab(np.full((1, 1, 3), (100, 115, 140), np.uint8))[1:].flatten()
-    for name in ("b-1.png", "b-2.png"): # without strength, only what was painted has colour
+    for name in ("b-1of2.png", "b-2of2.png"): # without strength, only what was painted has colour
         lab = color.photo_to_lab(np.asarray(read_photo(name).image))
         assert (lab[1:, 11:14, 20:280].mean((1, 2)) - want).norm() < 2 and lab[1:, 190:].abs().max() < 1
 
@@ -539,7 +539,7 @@ def test_strength_and_samples_with_every_model(tmp_path, monkeypatch, model):
     assert colorize("a.png", "--model", model, "--samples", 2)[0] == 0
     assert chroma("0.png") < .5
     assert abs(chroma("0.5.png")/chroma("a_color.png") - .5) < .05
-    assert Path("a_color-1.png").read_bytes() != Path("a_color-2.png").read_bytes()
+    assert Path("a_color-1of2.png").read_bytes() != Path("a_color-2of2.png").read_bytes()
 
 
 def drafts(folder): return [p for p in folder.iterdir() if p.name.startswith(".")]
