@@ -14,8 +14,10 @@ cfg = config["DEFAULT"]
 # Ranges, so that a machine which already has PyTorch (Colab, say) keeps its own.
 # The plain installation colours photos, and no more.
 runtime = ["numpy>=1.26", "pillow>=13.0", "onnxruntime>=1.20", "safetensors>=0.4", "typer>=0.15", "rich"]
+# What spreads strokes of colour over a photo.
+hints = ["scipy>=1.12"]
 # What trains, measures, exports and analyses surveys.
-train = ["torch>=2.2", "torchvision", "fastai>=2.7", "timm", "accelerate>=1.0", "scipy>=1.12", "scikit-image", "scikit-learn", "pandas",
+train = [*hints, "torch>=2.2", "torchvision", "fastai>=2.7", "timm", "accelerate>=1.0", "scikit-image", "scikit-learn", "pandas",
          "statsmodels>=0.14", "matplotlib", "onnx>=1.16"]
 # What reads and writes films.
 video = ["av>=18"]
@@ -53,7 +55,7 @@ setup(
     packages=find_packages(include=[cfg["lib_name"], f"{cfg['lib_name']}.*"]),
     package_data={cfg["lib_name"]: ["weights/*", "results/*", "survey_files/*", "ledger_files/*", "graph_files/*", "photo_files/*"]}, zip_safe=False,
     cmdclass={"build_py": BuildWithData, "sdist": SourceWithData},
-    install_requires=runtime, extras_require=dict(train=train, course=course, heic=heic, video=video, ray=ray, dev=dev),
+    install_requires=runtime, extras_require=dict(hints=hints, train=train, course=course, heic=heic, video=video, ray=ray, dev=dev),
     entry_points={"console_scripts": ["colorize=colorize_lib.cli:main", "colorize-train=colorize_lib.train_cli:main",
                                       "colorize-eval=colorize_lib.evaluate_cli:main", "colorize-survey=colorize_lib.survey_cli:main",
                                       "colorize-export=colorize_lib.export_cli:main",

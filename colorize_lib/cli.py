@@ -253,7 +253,7 @@ def work(
     "Check, plan, load the network if it is needed, run; raises `ValueError` for wrong commands"
     check_model(model)
     check_engine(engine, device)
-    if hints: require("train", "torch", "scipy")
+    if hints: require("hints", "scipy")
     if hints and (why := no_file(hints)):
         say(console, f"{hints}: {why}")
         return 1

@@ -205,9 +205,8 @@ def touch_up(
     hints,               # strokes on a transparent picture of the photo's shape: path or PIL image
 ) -> np.ndarray:         # (2, H, W), about TOUCH_SIZE² pixels
     "Colours corrected by strokes; raises `PhotoError` for hints without strokes or transparency"
-    require("train", "torch", "scipy")
-    import torch
+    require("hints", "scipy")
     from colorize_lib import classical  # needs SciPy, which takes a moment to import
-    L = torch.from_numpy(network_lightness(photo, TOUCH_SIZE)[0])
-    strokes, marked = classical.read_strokes(hints, photo.size, L.shape[-2:])
-    return classical.retouch(L, torch.from_numpy(ab), strokes, marked).numpy()
+    L = network_lightness(photo, TOUCH_SIZE)[0]
+    strokes, marked = classical.read_strokes(hints, photo.size, L.shape[1:])
+    return classical.retouch(L, ab, strokes, marked)
