@@ -25,6 +25,7 @@ from colorize_lib.core import (
 )
 from .losses import discriminator_loss, generator_loss
 from .patchgan import PatchGAN
+from .processes import average_gradients, is_first, mean_row, members
 from .recipes import ADVERSARIAL, AdversarialRecipe, learning_rate
 from colorize_lib.runs import (
     batches_from, Clock, EMA, freeze_encoder, load_checkpoint, parameter_groups,
@@ -77,6 +78,7 @@ def d_step(
     d_loss = discriminator_loss(on_real, on_fake, loss)
     optimizer.zero_grad()
     d_loss.backward()
+    average_gradients(optimizer)
     optimizer.step()
     verdicts = {f"d_{kind}": logits.sigmoid().mean().item()
                 for kind, logits in (("real", on_real), ("fake", on_fake))}
@@ -102,6 +104,7 @@ def g_step(
         l1 = l1_loss(pred, yb)
         optimizer.zero_grad()
         (adversary*adversarial + lam*l1 + extra).backward()
+        average_gradients(optimizer)
         learnable = [q for group in optimizer.param_groups for q in group["params"]]
         if clip: nn.utils.clip_grad_norm_(learnable, clip)
         optimizer.step()
@@ -184,7 +187,7 @@ def batch(self: AdversarialStage, xb: torch.Tensor, yb: torch.Tensor) -> dict:
         if self.step >= r.critic_steps:
             result |= self._generator_step(xb, yb, pred, real, fake)
     self.step += 1
-    self.photos += len(xb)
+    self.photos += len(xb)*members()[1]
     for name, value in result.items():
         self.sums[name] = self.sums.get(name, 0.0) + value
         self.counts[name] = self.counts.get(name, 0) + 1
@@ -195,7 +198,7 @@ def batch(self: AdversarialStage, xb: torch.Tensor, yb: torch.Tensor) -> dict:
 def log(self: AdversarialStage):
     "Close a row of the log: the means since the last one"
     speed = self.photos/max(time.time() - self.logged, 1e-9)
-    means = {name: value/self.counts[name] for name, value in self.sums.items()}
+    means = mean_row({name: value/self.counts[name] for name, value in self.sums.items()})
     self.rows.append(dict(step=self.step, **means, photos_s=round(speed, 1)))
     self.sums = {}
     self.counts = {}
@@ -239,6 +242,7 @@ def save_snapshot(
     **facts,     # about the run, kept in the file
 ) -> Path:
     "The averaged generator as a weights file"
+    if not is_first(): return path
     live = {k: v.clone() for k, v in stage.generator.state_dict().items()}
     stage.generator.load_state_dict(stage.ema.shadow)
     stage.generator.architecture = stage.architecture
@@ -262,7 +266,7 @@ def run_stage(
     taken = int(clock.share(stage.step)*r.snapshots + 1e-9)
     batches = batches_from(loader, *place, math.inf if r.minutes else r.epochs)
     left = clock.steps - stage.step
-    if not r.minutes: batches = progress(batches, left, "Adversarial training")
+    if not r.minutes and is_first(): batches = progress(batches, left, "Adversarial training")
     for epoch, batch, xb, yb in batches:
         stage.batch(xb, yb)
         share = clock.share(stage.step)  # asked once: it goes on while we look
@@ -292,13 +296,15 @@ def train_gan(
     prepare_device(device)
     seed_everything(recipe.seed)
     loader = dls.to(torch.device(device)).train
+    loader.share_batches(*members())
     clock = Clock(recipe.epochs*loader.n_batches, recipe.minutes)
     stage = AdversarialStage(load_generator(start)[0], recipe, device, clock)
     if compiled: stage.generator.forward = torch.compile(stage.generator.forward)
     facts = dict(training=asdict(recipe), start=str(start))
     run_stage(stage, loader, path, every, facts)
-    curves = plot_losses(pd.DataFrame(stage.rows))
-    curves.savefig(path/"curves.png", bbox_inches="tight")
-    plt.close(curves)
+    if is_first():
+        curves = plot_losses(pd.DataFrame(stage.rows))
+        curves.savefig(path/"curves.png", bbox_inches="tight")
+        plt.close(curves)
     facts |= run_manifest(recipe.seed, began, device, log=stage.rows)
     return save_snapshot(stage, path/"weights.safetensors", **facts)

@@ -121,6 +121,8 @@ def epoch_order(
 class PhotoLoader(DataLoader):
     "Batches of a `LabDataset`: the order follows from (seed, epoch), any batch can be first"
     start_batch = 0  # the next iteration begins here
+    member = 0       # of so many processes that share each batch, see `share_batches`
+    members = 1
 
     def __init__(
         self,
@@ -140,20 +142,34 @@ class PhotoLoader(DataLoader):
     def epoch(self) -> int: return self.dataset.epoch
 
     @property
-    def n_batches(self) -> int: return super().__len__()  # of a whole epoch
+    def batch_size(self) -> int: return self.bs*self.members  # photos, of all processes
+
+    @property
+    def n_batches(self) -> int:  # of a whole epoch
+        n = len(self.dataset)
+        return n//self.batch_size if self.drop_last else -(-n//self.batch_size)
 
     def __len__(self): return self.n_batches - self.start_batch  # still to come
 
 # %% ../nbs/33_batches.ipynb #33b030
 @patch
-def get_idxs(self: PhotoLoader) -> list:
+def to_come(self: PhotoLoader) -> np.ndarray:
     "The photos that are still to come in this epoch, in order"
     n = len(self.dataset)
     order = np.arange(n)
     if self.dataset.train:
         rng = np.random.default_rng([2, self.dataset.seed, self.epoch])
         order = epoch_order(self.parts, self.shares, n, rng)
-    return order[self.start_batch*self.bs:].tolist()
+    return order[self.start_batch*self.batch_size:]
+
+@patch
+def get_idxs(self: PhotoLoader) -> list:
+    "This process's part of the photos that are still to come"
+    order = self.to_come()
+    if self.members == 1: return order.tolist()
+    starts = range(0, len(self)*self.batch_size, self.batch_size)
+    batches = (order[at:at + self.batch_size] for at in starts)
+    return [i for b in batches for i in np.array_split(b, self.members)[self.member].tolist()]
 
 # %% ../nbs/33_batches.ipynb #33b032
 @patch
@@ -171,6 +187,22 @@ def set_position(
 def after_iter(self: PhotoLoader):
     "Move on to the next epoch"
     if self.dataset.train: self.set_position(self.epoch + 1)
+
+# %% ../nbs/33_batches.ipynb #33b035
+@patch
+def share_batches(
+    self: PhotoLoader,
+    member: int,   # which process this is, from 0
+    members: int,  # how many there are
+):
+    "Make this process's part of each batch only; raises `ValueError` for unequal parts"
+    last = 0 if self.drop_last else len(self.dataset) % self.batch_size
+    for photos in (self.batch_size, last):
+        if photos % members:
+            raise ValueError(f"{members} processes cannot share a batch of {photos} photos evenly")
+    self.bs = self.batch_size//members
+    self.member = member
+    self.members = members
 
 # %% ../nbs/33_batches.ipynb #3fb01c83
 def show_pairs(

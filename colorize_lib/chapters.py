@@ -63,7 +63,7 @@ def is_shown(
     "Whether a cell has a stored picture and an alternative text"
     drawn = {kind for output in cell.get("outputs", []) for kind in output.get("data", {})}
     described = re.search(r"^#\|\s*fig-alt:\s*\S", cell_source(cell), re.M)
-    return bool(drawn & {"image/png", "image/gif", "text/html"} and described)
+    return bool(drawn & {"image/png", "image/jpeg", "image/gif", "text/html"} and described)
 
 def shows(
     notebook: str,  # a chapter, without suffix

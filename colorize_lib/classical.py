@@ -9,14 +9,13 @@ __all__ = ['windows', 'averaging', 'propagate', 'levin', 'texture', 'jittered', 
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from scipy import sparse
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
-import torch
-import torch.nn.functional as F
 
-from . import color
+from .photo_lab import photo_to_lab
 from .photos import PhotoError, read_photo
 
 # %% ../nbs/22_classical.ipynb #02s014
@@ -74,15 +73,13 @@ def propagate(
 
 # %% ../nbs/22_classical.ipynb #02s025c
 def levin(
-    L: torch.Tensor,       # (1, H, W) in [0, 100]
-    ab: torch.Tensor,      # (2, H, W); only read where marked
-    marked: torch.Tensor,  # (H, W) bool: the strokes
-) -> torch.Tensor:         # (2, H, W) float32
+    L: np.ndarray,       # (1, H, W) in [0, 100]
+    ab: np.ndarray,      # (2, H, W); only read where marked
+    marked: np.ndarray,  # (H, W) bool: the strokes
+) -> np.ndarray:         # (2, H, W) float32
     "Colours for the whole photo from a few pixels' (Levin et al. 2004, thesis section 2.2)"
-    W = averaging(L[0].numpy())
-    values = ab.reshape(2, -1).numpy().T
-    spread = propagate(W, marked.numpy().ravel(), values)
-    return torch.from_numpy(spread.T.reshape(ab.shape)).float()
+    spread = propagate(averaging(L[0]), marked.ravel(), ab.reshape(2, -1).T)
+    return spread.T.reshape(ab.shape).astype(np.float32)
 
 # %% ../nbs/22_classical.ipynb #02s042
 def texture(
@@ -110,15 +107,15 @@ def jittered(
 
 # %% ../nbs/22_classical.ipynb #02s043
 def welsh(
-    L: torch.Tensor,        # (1, H, W) in [0, 100]: the photo to colour
-    example: torch.Tensor,  # (3, h, w) Lab: the photo with the colours
-    samples: int = 200,     # about how many pixels of the example are looked at
-    seed: int = 42,         # decides which
-) -> torch.Tensor:          # (2, H, W) float32
+    L: np.ndarray,        # (1, H, W) in [0, 100]: the photo to colour
+    example: np.ndarray,  # (3, h, w) Lab: the photo with the colours
+    samples: int = 200,   # about how many pixels of the example are looked at
+    seed: int = 42,       # decides which
+) -> np.ndarray:          # (2, H, W) float32
     "Each pixel takes the colour of the example's most similar pixel (Welsh et al. 2002)"
     if samples < 1: raise ValueError(f"samples must be at least 1, not {samples}")
-    target = L[0].double().numpy()
-    source = example[0].double().numpy()
+    target = L[0].astype(float)
+    source = example[0].astype(float)
     contrast = target.std() / max(source.std(), 1e-6)
     source = (source - source.mean()) * contrast + target.mean()
     rows, columns = jittered(*source.shape, samples, np.random.default_rng(seed))
@@ -126,39 +123,44 @@ def welsh(
     tree = cKDTree(describe(source)[rows, columns])
     # p=1: the sum of both differences
     nearest = tree.query(describe(target).reshape(-1, 2), p=1)[1].reshape(target.shape)
-    return example[1:, rows, columns].float()[:, nearest]
+    return example[1:, rows, columns].astype(np.float32)[:, nearest]
 
 # %% ../nbs/22_classical.ipynb #02s055
 def confident(
-    ab: torch.Tensor,      # (2, H, W), from `welsh`
+    ab: np.ndarray,        # (2, H, W), from `welsh`
     share: float = 0.05,   # of the pixels to keep, 0 to 1
     size: int = 9,         # side of the window that has to agree, pixels, odd
-) -> torch.Tensor:         # (H, W) bool
+) -> np.ndarray:           # (H, W) bool
     "The matches that agree best with those around them (a sketch of Ironi et al. 2005)"
-    def around(x):
-        return F.avg_pool2d(x[None], size, 1, size // 2, count_include_pad=False)[0]
-    spread = around((ab - around(ab)).norm(dim=0)[None])[0]
-    return spread <= spread.quantile(share)
+    window = 1, size, size
+    inside = uniform_filter(np.ones_like(ab[:1]), window, mode="constant")
+    def around(x): return uniform_filter(x, window, mode="constant") / inside
+    spread = around(np.linalg.norm(ab - around(ab), axis=0)[None])[0]
+    return spread <= np.quantile(spread, share)
 
 # %% ../nbs/22_classical.ipynb #02s081
+def _resized(planes: np.ndarray, shape: tuple, how: Image.Resampling) -> np.ndarray:
+    "Planes (n, h, w) at another size, float32"
+    planes = [Image.fromarray(plane.astype(np.float32)) for plane in planes]
+    return np.stack([np.asarray(plane.resize(shape[::-1], how)) for plane in planes])
+
 def retouch(
-    L: torch.Tensor,        # (1, H, W) in [0, 100]
-    ab: torch.Tensor,       # (2, h, w), a network's; enlarged when smaller than L
-    strokes: torch.Tensor,  # (2, H, W), colours; only read where marked
-    marked: torch.Tensor,   # (H, W) bool: where the strokes are
-    reach: float = 100.,    # how far a stroke works in an even area, pixels
-) -> torch.Tensor:          # (2, H, W) float32; far from all strokes, the network's own
+    L: np.ndarray,        # (1, H, W) in [0, 100]
+    ab: np.ndarray,       # (2, h, w), a network's; enlarged when smaller than L
+    strokes: np.ndarray,  # (2, H, W), colours; only read where marked
+    marked: np.ndarray,   # (H, W) bool: where the strokes are
+    reach: float = 100.,  # how far a stroke works in an even area, pixels
+) -> np.ndarray:          # (2, H, W) float32; far from all strokes, the network's own
     "Strokes correct a network's colours: each fills the thing it is on and fades out"
     if not reach > 0: raise ValueError(f"reach must be more than 0 pixels, not {reach}")
-    ab = F.interpolate(ab[None], size=L.shape[-2:], mode="bilinear")[0]
+    ab = _resized(ab, L.shape[1:], Image.Resampling.BILINEAR)
     # a, b, and 1: whether a stroke is reached
-    values = torch.cat([strokes, torch.ones_like(L)]).reshape(3, -1).numpy().T
-    W = averaging(L[0].numpy())
-    found = propagate(W, marked.numpy().ravel(), values, leak=0.375 / reach**2)
-    *colours, reached = torch.from_numpy(found.T.reshape(3, *L.shape[1:])).float()
-    c = torch.stack(colours) / reached.clamp(min=1e-6)
-    m = ((reached - 0.1) / 0.4).clamp(0, 1)
-    return torch.lerp(ab, c, m * m * (3 - 2 * m))
+    values = np.concatenate([strokes, np.ones_like(L)]).reshape(3, -1).T
+    found = propagate(averaging(L[0]), marked.ravel(), values, leak=0.375 / reach**2)
+    *colours, reached = found.T.reshape(3, *L.shape[1:]).astype(np.float32)
+    c = np.stack(colours) / reached.clip(1e-6)
+    m = ((reached - 0.1) / 0.4).clip(0, 1)
+    return ab + m * m * (3 - 2 * m) * (c - ab)
 
 # %% ../nbs/22_classical.ipynb #02s091
 def _layer(hints) -> tuple: # name, RGB picture, alpha channel or None
@@ -190,10 +192,8 @@ def read_strokes(
     "Strokes drawn on a transparent picture; raises `PhotoError` when they cannot be used"
     name, image, alpha = _layer(hints)
     _check_layer(name, alpha, image.size, size)
-    drawn = torch.from_numpy(np.array(alpha) > 127)[None].float()
-    ab = color.photo_to_lab(np.asarray(image))[1:]
-    cover = F.adaptive_avg_pool2d(drawn, shape)
-    colours = F.adaptive_avg_pool2d(ab * drawn, shape)
-    fullest = F.max_pool2d(cover[None], 3, 1, 1)[0]
-    marked = (cover > 0) & (cover >= fullest / 2)
-    return colours / cover.clamp(min=1e-6), marked[0]
+    drawn = (np.asarray(alpha) > 127)[None].astype(np.float32)
+    planes = np.concatenate([drawn, photo_to_lab(np.asarray(image))[1:] * drawn])
+    cover, *colours = _resized(planes, shape, Image.Resampling.BOX)  # means over little boxes
+    marked = (cover > 0) & (cover >= maximum_filter(cover, 3) / 2)
+    return np.stack(colours) / cover.clip(1e-6), marked

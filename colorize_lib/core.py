@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['PROFILES', 'Profile', 'get_profile', 'seed_everything', 'require', 'pick_device', 'native_bfloat16', 'project_dir',
-           'output_dir', 'remove_drafts', 'atomic_path', 'draft_folder', 'progress', 'looks_like', 'save_figure',
-           'run_manifest', 'stored_results', 'data_file']
+           'output_dir', 'draft_prefix', 'remove_drafts', 'atomic_path', 'draft_folder', 'progress', 'looks_like',
+           'save_figure', 'as_jpeg', 'run_manifest', 'stored_results', 'data_file']
 
 # %% ../nbs/31_tools.ipynb #7db8af7f
 import configparser, importlib.util, json, os, platform, random, re, secrets, shutil
@@ -117,7 +117,7 @@ def output_dir(
 # %% ../nbs/31_tools.ipynb #13d002
 _DRAFT = re.compile(r"\.draft-([0-9a-f]{8})-(\d+)-")  # the machine and the process
 
-def _draft_prefix(pid: int | None = None) -> str:
+def draft_prefix(pid: int | None = None) -> str:
     "How the drafts of a process on this machine begin; None: of this process"
     return f".draft-{zlib.crc32(platform.node().encode()):08x}-{pid or os.getpid()}-"
 
@@ -134,7 +134,7 @@ def _is_left_behind(draft: Path) -> bool:
     found = _DRAFT.match(draft.name)
     if not found: return False
     pid = int(found[2])
-    here = draft.name.startswith(_draft_prefix(pid))
+    here = draft.name.startswith(draft_prefix(pid))
     if here and not _is_running(pid): return True
     return time.time() - draft.stat().st_mtime > 24*60*60
 
@@ -168,7 +168,7 @@ def atomic_path(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _tidy(path.parent)
-    draft = path.parent/f"{_draft_prefix()}{secrets.token_hex(4)}{path.suffix}"
+    draft = path.parent/f"{draft_prefix()}{secrets.token_hex(4)}{path.suffix}"
     try:
         yield draft
         os.replace(draft, path)
@@ -182,7 +182,7 @@ def draft_folder(
     "A path for a new folder beside `folder`: renamed to it on success, removed on failure"
     folder.parent.mkdir(parents=True, exist_ok=True)
     _tidy(folder.parent)
-    with TemporaryDirectory(dir=folder.parent, prefix=_draft_prefix()) as draft:
+    with TemporaryDirectory(dir=folder.parent, prefix=draft_prefix()) as draft:
         yield Path(draft)/"new"
         try: os.replace(Path(draft)/"new", folder)
         except OSError:
@@ -232,6 +232,21 @@ def save_figure(
         with Image.open(path) as before, Image.open(drawn) as after:
             if looks_like(before, after): return
     with atomic_path(path) as draft: draft.write_bytes(drawn.getvalue())
+
+# %% ../nbs/31_tools.ipynb #31t081
+def as_jpeg(
+    fig,                # a matplotlib figure of photographs; it is closed
+    dpi: int = 110,     # pixels per inch of the figure's size
+    quality: int = 84,  # of the JPEG, 1 to 95
+):                      # what a cell shows
+    "The figure as a light picture, for the last line of a cell"
+    import matplotlib.pyplot as plt  # here: only who draws needs them
+    from IPython.display import Image as Shown
+    drawn = BytesIO()
+    packing = dict(quality=quality, subsampling=0)  # full colour: colours are the point
+    fig.savefig(drawn, format="jpeg", dpi=dpi, bbox_inches="tight", pil_kwargs=packing)
+    plt.close(fig)  # otherwise the notebook shows it a second time
+    return Shown(data=drawn.getvalue(), format="jpeg")
 
 # %% ../nbs/31_tools.ipynb #64ca7e21
 def _commit() -> str | None:

@@ -163,12 +163,16 @@ class GraphNetwork:
             refuse(path, "its tensors do not fit its architecture", e)
         chosen = CHOICES.get(architecture["name"], set()) & set(architecture["kwargs"])
         self.choices = {k: np.asarray(architecture["kwargs"][k], np.float32) for k in chosen}
+        self.answers = {answer.name for answer in self.session.get_outputs()}
 
     def __call__(
         self, x: np.ndarray,  # L/50-1 (B, 1, H, W), float32; sides multiples of 32
+        answer: str = "ab",   # or another one of `answers`
+        **choices,            # in place of the weights' own, such as temperature=1
     ) -> np.ndarray:          # ab/110 (B, 2, h, w), float32
         "The network's colours"
-        return self.session.run(["ab"], dict(x=x, **self.choices))[0]
+        new = {name: np.asarray(value, np.float32) for name, value in choices.items()}
+        return self.session.run([answer], {"x": x, **self.choices, **new})[0]
 
 # %% ../nbs/69b_engine.ipynb #69b030
 ENGINES = "auto", "onnx", "torch"

@@ -14,6 +14,7 @@ from onnx import checker, helper, numpy_helper, TensorProto
 from torch import nn
 import numpy as np
 import onnx
+import torch
 
 from .bins import BinsUNet
 from .compact import CompactUNet, InvertedResidual, Lite0Encoder, SamePadConv2d
@@ -31,6 +32,7 @@ class Graph:
         self.nodes = []
         self.numbers = []
         self.choices = []
+        self.answers = []
 
     def node(self, kind, *inputs, **attributes):
         "Add a node; the name of its output"
@@ -54,11 +56,16 @@ class Graph:
         self.numbers.append(declared)
         return name
 
-    def choice(self, name, default):
-        "Add a number that whoever runs the graph may replace; its name"
-        self.numbers.append(numpy_helper.from_array(np.float32(default), name))
-        self.choices.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, []))
+    def choice(self, name, default, shape=()):
+        "Add numbers that whoever runs the graph may replace; their name"
+        self.numbers.append(numpy_helper.from_array(np.asarray(default, np.float32), name))
+        self.choices.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
         return name
+
+    def answer(self, name, value, *shape):
+        "Let whoever runs the graph ask for a value under this name"
+        self.nodes.append(helper.make_node("Identity", [value], [name]))
+        self.answers.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
 # %% ../nbs/69_graphs.ipynb #69a016
 @singledispatch
@@ -224,6 +231,15 @@ def _guided(graph, small, guide, eps):
     offset = node("Sub", mean_c, node("Mul", slope, mean_L))
     return node("Add", node("Mul", enlarged(slope), guide), enlarged(offset))
 
+# %% ../nbs/69_graphs.ipynb #69a024
+def _means(graph, share, centres):
+    "The mean colour; and as another answer the means of a, b, a², ab, b²"
+    a, b = centres.T
+    second = torch.stack([a, b, a*a, a*b, b*b])[..., None, None]
+    moments = graph.node("Conv", share, graph.number(second))
+    graph.answer("moments", moments, "photos", 5, "rows", "columns")
+    return graph.node("Slice", moments, *(graph.number([n], np.int64) for n in (0, 2, 1)))
+
 @translate.register
 def _(layer: BinsUNet, graph, x, name):
     logits = translate(layer.head, graph, _trunk(layer, graph, x), "head")
@@ -231,10 +247,12 @@ def _(layer: BinsUNet, graph, x, name):
     rare = graph.node("Log", _class_weights(graph, graph.weight("prior", layer.prior), n))
     undo = graph.node("Mul", rare, graph.choice("balance", layer.balance))
     undo = graph.node("Unsqueeze", undo, graph.number([1, 2], np.int64))
-    sharp = graph.node("Div", graph.node("Sub", logits, undo),
-                       graph.choice("temperature", layer.temperature))
-    centres = graph.number(layer.centres.T[..., None, None])
-    ab = graph.node("Conv", graph.node("Softmax", sharp, axis=1), centres)
+    tilt = graph.choice("tilt", np.zeros((1, 2, 1, 1)), ("photos", 2, "rows", "columns"))
+    undone = graph.node("Add", graph.node("Sub", logits, undo),
+                        graph.node("Conv", tilt, graph.number(layer.centres[..., None, None])))
+    sharp = graph.node("Div", undone, graph.choice("temperature", layer.temperature))
+    share = graph.node("Softmax", sharp, axis=1)
+    ab = _means(graph, share, layer.centres)
     ab = _guided(graph, ab, x, graph.choice("eps", layer.eps))
     c = graph.node("ReduceL2", ab, graph.number([1], np.int64), keepdims=1)
     beyond = graph.node("Add", graph.node("Add", c, graph.choice("knee", layer.curve["knee"])),
@@ -251,11 +269,10 @@ def graph_of(
     "A network as a graph; raises `ValueError` for a kind of layer that has no rule"
     graph = Graph()
     found = translate(model, graph, "x", "")
-    graph.nodes.append(helper.make_node("Identity", [found], ["ab"]))
-    x, ab = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["photos", n, *size])
-             for name, n, size in (("x", 1, ("height", "width")), ("ab", 2, ("h", "w"))))
-    body = helper.make_graph(graph.nodes, model.architecture["name"],
-                             [x, *graph.choices], [ab], graph.numbers)
+    graph.answer("ab", found, "photos", 2, "h", "w")
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ("photos", 1, "height", "width"))
+    body = helper.make_graph(graph.nodes, model.architecture["name"], [x, *graph.choices],
+                             graph.answers[::-1], graph.numbers)
     made = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)],
                              producer_name="colorize_lib")
     made.ir_version = 10  # what ONNX Runtime reads since 2024

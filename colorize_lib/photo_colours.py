@@ -232,6 +232,7 @@ def _by_gamma(mode: str, info: dict) -> bytes | None:
     try: return _described_icc(mode, curve(1/gamma) if gamma > 0 else SRGB_CURVE, given)
     except (ArithmeticError, ValueError, struct.error): return None  # no colours at all
 
+# %% ../nbs/61d_photo_colours.ipynb #61d045
 def _boxed(file, name: bytes, end: bytes) -> bytes:
     "What stands behind `name` in a box of an AVIF or JP2 file, before its pixels at `end`"
     file.seek(0)
@@ -275,7 +276,8 @@ def _from_lab(im: Image.Image) -> Image.Image:
     "L*a*b* numbers as `RGB` in sRGB"
     from PIL import ImageCms
     lab, srgb = (ImageCms.createProfile(name) for name in ("LAB", "sRGB"))
-    return ImageCms.profileToProfile(im, lab, srgb, outputMode="RGB")
+    exact = ImageCms.Flags.NOOPTIMIZE  # its shortcut is five steps off in pale colours
+    return ImageCms.profileToProfile(im, lab, srgb, outputMode="RGB", flags=exact)
 
 def _to_srgb(im: Image.Image, icc: bytes | None) -> Image.Image:
     "`L` or `RGB` in sRGB out of an opaque picture; raises `ValueError` for an odd profile"

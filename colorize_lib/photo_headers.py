@@ -15,6 +15,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from .photo_mending import allow_more_tiffs, mend_layout, stored_bits, why_tiff
+
 # %% ../nbs/61c_photo_headers.ipynb #c9a1b112
 class PhotoError(ValueError):
     "A photo that cannot be read or written, as `<file>: <reason>`"
@@ -55,7 +57,8 @@ RAW = "a camera's raw file"
 LAYERS = "a photo editor's file"
 _SAVE = "save it as JPEG, PNG or TIFF first"
 _CURES = {RAW: "develop it to TIFF or JPEG first", LAYERS: "export it as TIFF or PNG first",
-          "HEIC": f"pip install pillow-heif, or {_SAVE}"}
+          "HEIC": f"pip install pillow-heif, or {_SAVE}",
+          "a film": "pip install 'colorize_lib[video]'"}
 
 def not_read(
     kind: str,  # what the file is
@@ -67,11 +70,13 @@ def reads_heic() -> bool:
     "Is the package here that reads what many phones write?"
     return importlib.util.find_spec("pillow_heif") is not None
 
+# %% ../nbs/61c_photo_headers.ipynb #61c021
 _DAMAGED = "is damaged or of a kind that is not read"
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 _SIGNS = (  # where, what stands there, its name; the last column: do we read it?
     (0, b"\xff\xd8\xff", "JPEG", True), (0, b"\x89PNG", "PNG", True),
     (0, b"II*\0", "TIFF", True), (0, b"MM\0*", "TIFF", True), (8, b"WEBP", "WebP", True),
+    (0, b"II+\0", "TIFF", True), (0, b"MM\0+", "TIFF", True),
     (4, b"ftypavif", "AVIF", True), (0, b"GIF8", "GIF", True), (0, b"BM", "BMP", True),
     (4, b"jP  ", "JPEG 2000", True),
     (4, b"ftyphei", "HEIC", False), (4, b"ftyphev", "HEIC", False),
@@ -89,7 +94,8 @@ def _why_unknown(file) -> str:
     start = file.read(16)
     for place, sign, name, readable in _SIGNS:
         if not start[place:].startswith(sign): continue
-        if readable: return f"begins like {name}, but {_DAMAGED}"
+        known = why_tiff(file) if name == "TIFF" else ""
+        if readable: return known or f"begins like {name}, but {_DAMAGED}"
         return not_read(name)
     return "is not a photo in a format we know"
 
@@ -113,16 +119,6 @@ def without_guard():
             if not _lifted["by"]: Image.MAX_IMAGE_PIXELS = _lifted["guard"]
 
 # %% ../nbs/61c_photo_headers.ipynb #38f690f8
-def _allow_more_tiffs():
-    "Gray numbers of 16 bits, and signed ones, that Pillow could read but has no row for"
-    from PIL.TiffImagePlugin import OPEN_INFO
-    for order, swap in ((b"II", ""), (b"MM", "B")):
-        for white in (0, 1):  # which end is white is settled after reading
-            deep, signed = f"I;16{swap}", f"I;16{swap}S"
-            OPEN_INFO.setdefault((order, white, (1,), 1, (16,), ()), (deep, deep))
-            OPEN_INFO.setdefault((order, white, (2,), 1, (16,), ()), ("I", signed))
-            OPEN_INFO.setdefault((order, white, (2,), 1, (8,), ()), ("L", "L"))
-
 def _open_heic(file) -> Image.Image:
     "A HEIC file; raises `Refusal`"
     from pillow_heif import register_heif_opener  # optional, and few photos need it
@@ -134,7 +130,7 @@ def open_header(
     file,            # a path, or an open binary file
 ) -> Image.Image:    # with its header read, and nothing checked
     "Any photo that Pillow knows, however large; raises `Refusal`"
-    _allow_more_tiffs()
+    allow_more_tiffs()
     try:
         with without_guard(): return Image.open(file, formats=_FORMATS)
     except Image.UnidentifiedImageError: why = _why_unknown(file)
@@ -161,6 +157,7 @@ def _memory(im: Image.Image) -> float:
     decoder = 8 if im.format in ("WEBP", "AVIF", "HEIF") else 0  # theirs has two more copies
     gray = im.mode in ("1", "L") or im.mode[0] in "IF"
     copies = (4 if gray else 9) if im.mode != "RGB" else 4  # with transparency, or deep gray
+    if stored_bits(im) == 16 and not gray: copies += 10  # the lower bytes, and both joined
     return im.width*im.height*(stored + decoder + copies)/1e9
 
 def _memory_limit() -> float:
@@ -173,7 +170,8 @@ def _check_size(im: Image.Image) -> None:
     "Raise `Refusal` for more pixels, or more memory, than a photo may take"
     if im.width*im.height > MAX_PIXELS:
         most = MAX_PIXELS//10**6
-        raise Refusal(f"is {im.width}x{im.height}, more than {most} million pixels")
+        raise Refusal(f"is {im.width}x{im.height}, more than {most} million pixels; "
+                      "reduce it, or cut it into parts")
     limit = _memory_limit()
     need = _memory(im)
     if need > limit:
@@ -220,14 +218,6 @@ def _check_frames(im: Image.Image) -> None:
     if frames > 1: raise Refusal(f"holds {frames} frames; {_ONE_ONLY}")
 
 # %% ../nbs/61c_photo_headers.ipynb #9b724e34
-def _name_sixteen_bits(im: Image.Image) -> None:
-    "Pillow unpacks separate planes of 16 bits as bytes: tell it of the second byte"
-    tags = im.tag_v2
-    if tags.get(284) != 2 or tags.get(258, (8,))[0] != 16 or im.use_load_libtiff: return
-    order = "L" if tags.prefix == b"II" else "B"
-    im.tile = [tile._replace(args=(f"{tile.args[0]};16{order}", *tile.args[1:]))
-               for tile in im.tile]
-
 def _mend_trimmings(im: Image.Image) -> list:
     "Give profile and XMP the right type; returns words about what is left out"
     said = []
@@ -254,7 +244,7 @@ def open_photo(
     _check_frames(im)
     _check_size(im)
     _check_work(im, file)
-    if im.format == "TIFF": _name_sixteen_bits(im)
+    mend_layout(im)
     return im, said + _mend_trimmings(im)
 
 # %% ../nbs/61c_photo_headers.ipynb #f554eb79

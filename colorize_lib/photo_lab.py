@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['XYZ_FROM_RGB', 'D65_WHITE', 'FROM_RGB', 'TO_RGB', 'DELTA', 'lab_f', 'lab_f_inverse', 'linear_rgb', 'inside',
-           'gamut_scale', 'cores', 'in_strips', 'lightness', 'photo_to_lab', 'rows_of', 'lab_to_photo']
+           'gamut_scale', 'cores', 'parts', 'in_strips', 'lightness', 'photo_to_lab', 'rows_of', 'lab_to_photo', 'tint']
 
 # %% ../nbs/21b_photo_lab.ipynb #21b005
 import os
@@ -72,7 +72,7 @@ def gamut_scale(
 # %% ../nbs/21b_photo_lab.ipynb #21b019
 _LEVELS = np.arange(256)/255
 _LIGHT = np.where(_LEVELS > 0.04045, ((_LEVELS + 0.055)/1.055)**2.4, _LEVELS/12.92)
-_GRAY_L = (116*lab_f(_LIGHT) - 16).clip(0, 100).astype(np.float32)  # 8-bit gray -> L
+_GRAY = lab_f(_LIGHT).astype(np.float32)  # 8-bit gray -> f of Y
 # 8-bit level of R, G or B -> its part of X, Y or Z (over that of white)
 _PARTS = (FROM_RGB[..., None]*_LIGHT).astype(np.float32)
 
@@ -101,6 +101,15 @@ def cores() -> int:
     allowed = getattr(os, "sched_getaffinity", None)  # Linux knows; others count all
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
+def parts(
+    rows,    # slice of a photo's rows
+    width,   # of the photo, in pixels
+    pixels,  # in a part, at most (but a whole row)
+) -> list:
+    "Slices that cover `rows`"
+    step = max(1, pixels//max(1, width))
+    return [slice(y, min(y + step, rows.stop)) for y in range(rows.start, rows.stop, step)]
+
 def in_strips(
     work,            # function of a slice of rows
     height,          # of the photo, in pixels
@@ -108,8 +117,7 @@ def in_strips(
     pixels=1 << 17,  # in a strip: few enough for the cache, enough to keep threads busy
 ):
     "Call `work` for slices of rows that cover the photo, on all cores"
-    rows = max(1, pixels//max(1, width))
-    strips = [slice(y, min(y + rows, height)) for y in range(0, height, rows)]
+    strips = parts(slice(0, height), width, pixels)
     if len(strips) == 1:  # a thread would cost more than it brings
         work(strips[0])
         return
@@ -131,15 +139,17 @@ def _xyz(i, u8): # 0, 1, 2 for X, Y, Z; (h, W, 3) uint8
     r += b
     return r
 
+def _f_of_y(u8):
+    "f of Y, from which L comes"
+    return _GRAY.take(u8, mode="clip") if u8.ndim == 2 else _f(_xyz(1, u8))
+
 def lightness(
     u8: np.ndarray,  # (H, W) gray or (H, W, 3), uint8 sRGB
 ) -> np.ndarray:     # (1, H, W) float32 L in [0, 100]
     "L of a whole photo, whether the file is gray or not"
     _check_photo(u8)
     L = np.empty((1, *u8.shape[:2]), np.float32)
-    def strip(rows):
-        if u8.ndim == 2: _GRAY_L.take(u8[rows], out=L[0, rows], mode="clip")
-        else: np.clip(116*_f(_xyz(1, u8[rows])) - 16, 0, 100, out=L[0, rows])
+    def strip(rows): np.clip(116*_f_of_y(u8[rows]) - 16, 0, 100, out=L[0, rows])
     in_strips(strip, *u8.shape[:2])
     return L
 
@@ -177,6 +187,15 @@ def _neighbours(
     low = at.astype(int)
     return low, np.minimum(low + 1, small - 1), (at - low).astype(np.float32)
 
+def _between(values, axis, low, high, share):
+    "Mixtures of two neighbours each along an axis"
+    new = values.take(high, axis)
+    old = values.take(low, axis)
+    new -= old
+    new *= share
+    new += old
+    return new
+
 def rows_of(
     ab,      # (2, h, w) array
     height,  # of the photo, in pixels
@@ -185,18 +204,11 @@ def rows_of(
     "Rows of `ab` enlarged bilinearly, made when asked for"
     h, w = ab.shape[1:]
     if w != width:  # columns here, all at once: still few rows
-        low, high, share = _neighbours(w, width)
-        ab = ab[..., low] + (ab[..., high] - ab[..., low])*share
+        ab = _between(ab, 2, *_neighbours(w, width))
     if h == height: return lambda rows: ab[:, rows]
     def enlarged(rows):
         low, high, share = _neighbours(h, height, rows)
-        first = low[0]
-        old = ab[:, first:high[-1] + 1]
-        mix = np.zeros((len(low), old.shape[1]), np.float32)
-        each = np.arange(len(low))
-        mix[each, low - first] = 1 - share
-        mix[each, high - first] += share
-        return mix @ old
+        return _between(ab, 1, low, high, share[:, None])
     return enlarged
 
 # %% ../nbs/21b_photo_lab.ipynb #21b036
@@ -204,46 +216,55 @@ _TO_PLACES = (TO_RGB*_PLACES).astype(np.float32)
 _UNITS = np.float32([500, -200])[:, None, None]  # what a and b are divided by in f
 _SLACK = 1e-4*_PLACES  # as in `inside`
 
-def _map_outside(
-    places,   # (3, n) linear R, G, B times `_PLACES`; overwritten where the gamut ends
-    l,        # (h, W)
+def _levels(places): # linear R, G, B times `_PLACES`
+    "8-bit R, G and B; what lies outside is cut off"
+    return _ENCODE.take(places.astype(np.int32), mode="clip")
+
+def _encode_strip(
+    y,        # (h, W) float32: f of Y
     offsets,  # (2, h, W): a and b, divided by `_UNITS`
-):
-    "Move the colours that sRGB lacks toward gray"
+    out,      # (h, W, 3) uint8, is written
+) -> tuple:   # where sRGB lacks the colour: places in the strip, f of Y (n,), offsets (2, n)
+    "One strip of a photo, R, G and B cut off"
+    f = np.empty((3, y.size), np.float32)  # of X, Y and Z
+    offsets = offsets.reshape(2, -1)
+    f[1] = y.ravel()
+    np.add(f[1], offsets[0], out=f[0])
+    np.add(f[1], offsets[1], out=f[2])
+    places = np.einsum("ij,jn->in", _TO_PLACES, lab_f_inverse(f))
+    for k, level in enumerate(_levels(places)): out[..., k] = level.reshape(y.shape)
     low = places.min(axis=0) < -_SLACK
     high = places.max(axis=0) > _PLACES + _SLACK
     outside = np.flatnonzero(low | high)
-    if not len(outside): return
-    a, b = offsets.reshape(2, -1)[:, outside]*_UNITS[..., 0]
-    l = l.ravel()[outside]
-    scale = gamut_scale(l, a, b)
-    places[:, outside] = linear_rgb(l, a*scale, b*scale)
-    places[:, outside] *= _PLACES
+    return outside, f[1, outside], offsets[:, outside]
 
-def _encode_strip(
-    l,        # (h, W) float32
-    offsets,  # (2, h, W): a and b, divided by `_UNITS`
-    gamut,    # whether to map impossible colours
-    out,      # (h, W, 3) uint8, is written
-):
-    "One strip of `lab_to_photo`"
-    f = np.empty((3, *l.shape), np.float32)  # of X, Y and Z
-    np.multiply(l, np.float32(1/116), out=f[1])
-    f[1] += np.float32(16/116)
-    np.add(f[1], offsets[0], out=f[0])
-    np.add(f[1], offsets[1], out=f[2])
-    f = f.ravel()
-    xyz = f*f
-    xyz *= f
-    dark = np.flatnonzero(f < DELTA)
-    xyz[dark] = lab_f_inverse(f[dark])
-    places = _TO_PLACES @ xyz.reshape(3, -1)
-    if gamut: _map_outside(places, l, offsets)
-    np.clip(places, 0, _PLACES - 1, out=places)  # cuts R, G, B off
-    levels = _ENCODE.take(places.astype(np.uint16), mode="clip").reshape(3, *l.shape)
-    for k in range(3): out[..., k] = levels[k]
+def _mapped(y, offsets): # as `_encode_strip` gives them
+    "8-bit R, G and B of colours that sRGB lacks, moved toward gray: an array (n, 3)"
+    l = 116*y - 16
+    a, b = offsets*_UNITS[..., 0]
+    scale = gamut_scale(l, a, b)
+    return _levels(np.stack(linear_rgb(l, a*scale, b*scale), -1)*_PLACES)
 
 # %% ../nbs/21b_photo_lab.ipynb #21b99
+def _joined(
+    f_of_y,  # function of a slice of rows; it gives float32 (h, W)
+    size,    # (height, width) of the photo
+    ab,      # (2, h, w)
+    gamut,   # whether to map impossible colours
+):           # (H, W, 3) uint8 sRGB
+    "A photo from its lightness and its colours, strip by strip"
+    offsets = rows_of(np.ascontiguousarray(ab, np.float32)/_UNITS, *size)
+    photo = np.empty((*size, 3), np.uint8)
+    def several(rows):
+        outside = []
+        for part in parts(rows, size[1], 1 << 16):
+            at, *found = _encode_strip(f_of_y(part), offsets(part), photo[part])
+            outside.append((at + part.start*size[1], *found))
+        at, y, away = (np.concatenate(found, -1) for found in zip(*outside))
+        if gamut and len(at): photo.reshape(-1, 3)[at] = _mapped(y, away)
+    in_strips(several, *size, pixels=1 << 19)
+    return photo
+
 def lab_to_photo(
     L: np.ndarray,       # (1, H, W) in [0, 100]
     ab: np.ndarray,      # (2, h, w); enlarged or shrunk bilinearly to the size of L
@@ -253,10 +274,13 @@ def lab_to_photo(
     if L.ndim != 3 or L.shape[0] != 1 or ab.ndim != 3 or ab.shape[0] != 2:
         found = f"{tuple(L.shape)} and {tuple(ab.shape)}"
         raise ValueError(f"expected L (1, H, W) and ab (2, h, w), got {found}")
-    height, width = L.shape[1:]
-    l = np.ascontiguousarray(L[0], np.float32)
-    offsets = rows_of(np.ascontiguousarray(ab, np.float32)/_UNITS, height, width)
-    photo = np.empty((height, width, 3), np.uint8)
-    def strip(rows): _encode_strip(l[rows], offsets(rows), gamut, photo[rows])
-    in_strips(strip, height, width)
-    return photo
+    l = np.asarray(L[0], np.float32)
+    return _joined(lambda rows: (l[rows] + 16)*(1/116), l.shape, ab, gamut)
+
+def tint(
+    u8: np.ndarray,  # (H, W) gray or (H, W, 3), uint8 sRGB
+    ab: np.ndarray,  # (2, h, w); enlarged or shrunk bilinearly to the photo's size
+) -> np.ndarray:     # (H, W, 3) uint8 sRGB
+    "A photo's lightness with other colours"
+    _check_photo(u8)
+    return _joined(lambda rows: _f_of_y(u8[rows]), u8.shape[:2], ab, gamut=True)

@@ -74,6 +74,7 @@ def describing(
     if place: _put(kept, IFD.GPSInfo, place)
     return kept
 
+# %% ../nbs/61f_photo_notes.ipynb #61f016a
 def _loaded(exif: bytes) -> Image.Exif:
     "EXIF bytes as Pillow's object; empty where they are broken"
     notes = Image.Exif()

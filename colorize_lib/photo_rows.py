@@ -40,13 +40,16 @@ _NEXT_MARK = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in coded pixels 00 foll
 
 def missing_in_jpeg(
     im: Image.Image,  # decoded
-    data: bytes,      # the whole file
+    file,             # the open file it comes from
     start: int,       # where its first coded pixels begin
 ) -> int:
     "Rows that a JPEG with an early end does not hold; decoders make them middle gray"
     blank = _blank_rows(im, (127, 128))
+    if not blank: return 0
+    file.seek(0)
+    data = file.read()
     mark = _NEXT_MARK.search(data, start)
-    if not blank or not mark: return blank
+    if not mark: return blank
     for more in (b"\0", b"\x55", b"\xaa"):  # one of them is a code for something
         longer = data[:mark.start()] + more*64 + data[mark.start():]
         again = Image.open(BytesIO(longer), formats=("JPEG",))
@@ -70,9 +73,7 @@ def missing_rows(
 ) -> int:
     "Rows that a file promises and does not hold, though it is formally closed"
     if im.format == "TIFF": return _missing_in_tiff(im)
-    if im.format in ("JPEG", "MPO"):
-        file.seek(0)
-        return missing_in_jpeg(im, file.read(), start)
+    if im.format in ("JPEG", "MPO"): return missing_in_jpeg(im, file, start)
     if im.format != "PNG" or im.info.get("interlace"): return 0
     last = im.crop((0, im.height - 1, im.width, im.height)).tobytes()
     if last.strip(b"\0"): return 0  # something is in the last row

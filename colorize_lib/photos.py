@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WRITABLE', 'Photo', 'read_photo', 'why_not_written', 'keeps_depth', 'save_photo', 'not_kept', 'as_photo',
-           'sample_photos']
+           'sample_photos', 'old_credits', 'old_photos']
 
 # %% ../nbs/61_photo_files.ipynb #61f005
-import importlib.util, io, os, stat
+import importlib.util, io, json, os, stat
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -16,11 +16,12 @@ from PIL import Image
 
 from .core import atomic_path
 from .photo_colours import screen_colours
-from .photo_depth import deep_numbers, eight_bits, read_odd_ppm
+from .photo_depth import deep_clear, deep_numbers, eight_bits, read_odd_ppm
 from colorize_lib.photo_headers import (
     CalmFile, check_file, open_photo, PhotoError, plain_reason, Refusal, silenced,
     without_guard,
 )
+from .photo_mending import stored_bits
 from .photo_notes import note_options, Notes, read_exif, read_notes
 from .photo_rows import missing_in_jpeg, missing_rows, say_damaged, say_missing
 from .photo_writers import kept_packing, rows_of, write_deep_png, write_tiff
@@ -58,14 +59,15 @@ def _with_end_mark(file) -> Image.Image:
     im = Image.open(whole, formats=("JPEG",))
     start = whole.tell()
     im.load()
-    if rows := missing_in_jpeg(im, whole.getvalue(), start):
+    if rows := missing_in_jpeg(im, whole, start):
         raise Refusal(f"is truncated: {rows} of {im.height} rows are missing")
     return im
 
 def _load(im: Image.Image, file) -> tuple:
     "(the picture with its pixels, words about it); raises what the decoder raises"
     start = file.tell()
-    if im.format == "PPM" and im.tile[0].codec_name == "ppm": return read_odd_ppm(im, file), []
+    slow = im.format == "PPM" and im.tile[0].codec_name.startswith("ppm")
+    if slow and im.mode != "1": return read_odd_ppm(im, file), []
     try:
         with silenced(im.format == "TIFF") as lines: im.load()
     except OSError as error:
@@ -93,6 +95,7 @@ def _turned(photo: Photo, note: int) -> Photo:
     image = photo.image.transpose(turn)
     return replace(photo, image=image, alpha=alpha, notes=notes, deep=deep)
 
+# %% ../nbs/61_photo_files.ipynb #61f026
 def _plain(im: Image.Image) -> Image.Image:
     "A picture without the tables and notes of the file that it comes from"
     plain = im if type(im) is Image.Image else im.copy()
@@ -102,17 +105,20 @@ def _plain(im: Image.Image) -> Image.Image:
 def _pixels(im: Image.Image, file, deep: bool, stored: int) -> tuple:
     "(picture, transparency, uint16 numbers or None, words); `stored`: bits in the file"
     image, alpha, odd = screen_colours(im, file)
+    clear = deep_clear(im, file)
+    if clear: alpha = clear if clear.getextrema()[0] < 255 else None
     numbers = deep_numbers(im, file, deep)
     if numbers is not None and numbers.ndim == 3: image = eight_bits(numbers)
     lost = "its 16 bits become 8" if deep and stored == 16 and numbers is None else ""
     return _plain(image), alpha, numbers if deep else None, [odd, lost]
 
+# %% ../nbs/61_photo_files.ipynb #61f027
 def _decode(file, deep: bool) -> Photo:
     "The photo in an open file, with whatever errors its decoder raises"
     with without_guard():
         im, said = open_photo(file)
         lying = im.format == "TIFF" and im.tag_v2.get(0x0112) in _QUARTERS  # Pillow turns it
-        stored = 16 if any(";16" in str(tile.args) for tile in im.tile) else 8
+        stored = stored_bits(im)
         packing = kept_packing(im)
         im, more = _load(im, file)
         note, exif, word = read_exif(im)
@@ -182,6 +188,7 @@ def _write(photo: Photo, draft: Path, form: str, options: dict) -> None:
         if form == "PNG": write_deep_png(file, rows, image.size, options)
         else: write_tiff(file, rows, image.size, photo.packing, options)
 
+# %% ../nbs/61_photo_files.ipynb #61f028
 def save_photo(
     photo: Photo,        # what to write
     path: str | Path,    # where; the suffix chooses the format
@@ -199,9 +206,11 @@ def save_photo(
             _write(photo, draft, form, options)
             if last: last(draft)
     except (OSError, ValueError) as e:
-        raise PhotoError(path, f"cannot be written ({e})") from e
+        why = e.strerror.lower() if getattr(e, "strerror", None) else e
+        raise PhotoError(path, f"cannot be written ({why})") from e
     return path
 
+# %% ../nbs/61_photo_files.ipynb #61f029
 def not_kept(
     photo: Photo,        # what would be written
     path: str | Path,    # where
@@ -259,3 +268,16 @@ def sample_photos() -> dict:  # name -> PIL image, mode "RGB"
     if not found:
         raise FileNotFoundError("no sample photos: is scikit-image or scikit-learn installed?")
     return found
+
+# %% ../nbs/61_photo_files.ipynb #61f082
+def _old_folder() -> Path:
+    "Where the old photographs lie"
+    return Path(importlib.util.find_spec("colorize_lib").origin).parent/"photo_files"
+
+def old_credits() -> dict:  # name -> shows, year, by, source, licence
+    "What each of the old photographs shows, and whose it is"
+    return json.loads((_old_folder()/"credits.json").read_text(encoding="utf-8"))
+
+def old_photos() -> dict:  # name -> PIL image, mode "L"
+    "Old photographs that everybody may show, from this package"
+    return {name: read_photo(_old_folder()/f"{name}.jpg").image for name in old_credits()}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PART', 'random_state', 'set_random_state', 'save_checkpoint', 'read_parts', 'load_checkpoint', 'write_log', 'EMA',
-           'Clock', 'OnTime', 'ResumableLearner', 'freeze_encoder', 'FreezeEncoder', 'parameter_groups',
+           'Clock', 'OnTime', 'ResumableLearner', 'print_row', 'freeze_encoder', 'FreezeEncoder', 'parameter_groups',
            'started_generator', 'batches_from', 'prepare_device', 'Autocast', 'Compiled']
 
 # %% ../nbs/34d_runs.ipynb #34d004b
@@ -30,6 +30,7 @@ from torch import nn
 import torch
 
 from .core import atomic_path, draft_folder
+from .processes import is_first, shared_clock
 from .weights import build_generator, load_generator
 
 # %% ../nbs/34d_runs.ipynb #34d021
@@ -55,6 +56,7 @@ def save_checkpoint(
     **state,     # tensors, numbers, texts, and dicts, lists and tuples of them
 ):
     "A new `checkpoint-<number>/`, whole or not at all; the older ones are dropped"
+    if not is_first(): return  # of several processes one writes
     old = sorted(path.glob("checkpoint-*"))
     number = int(old[-1].name[-6:]) + 1 if old else 1
     data = BytesIO()
@@ -105,6 +107,7 @@ def write_log(
     path: Path,  # CSV file
 ):
     "The log of a run as a table, whole or not at all"
+    if not is_first(): return
     with atomic_path(path) as draft: pd.DataFrame(rows).to_csv(draft, index=False)
 
 # %% ../nbs/34d_runs.ipynb #34d051
@@ -138,7 +141,7 @@ class EMA:
 # %% ../nbs/34d_runs.ipynb #34d061
 class Clock:
     "How far a run has come: a share of its steps or, with `minutes`, of its time"
-    now = staticmethod(time.monotonic)  # in seconds; a test puts another one here
+    now = staticmethod(shared_clock)  # in seconds; a test puts another one here
 
     def __init__(
         self,
@@ -211,6 +214,18 @@ class ResumableLearner(Learner):
     def _do_fit(self):
         for self.epoch in range(self.first_epoch, self.n_epoch):
             self._with_events(self._do_epoch, "epoch", CancelEpochException)
+
+def print_row(
+    learn: ResumableLearner,
+    row: list,  # from fastai's recorder: the epoch's number, measures, the time it took
+):
+    "A line of the log as it is printed; the names of the columns stand above the first one"
+    if not is_first(): return
+    names = [name.replace("train_loss", "train").replace("valid_loss", "valid")
+             for name in learn.recorder.metric_names]
+    cells = [f"{cell:.4f}" if isinstance(cell, float) else f"{cell}" for cell in row[1:]]
+    if row[0] == learn.first_epoch: print("".join(f"{name:>10}" for name in names))
+    print("".join(f"{cell:>10}" for cell in (row[0] + 1, *cells)), flush=True)
 
 # %% ../nbs/34d_runs.ipynb #34d069d
 def freeze_encoder(

@@ -231,10 +231,13 @@ def batch(
 class DeviceLoader(PhotoLoader):
     "A `PhotoLoader` over a `SquareDataset`: each batch is made where the photos are"
     def __iter__(self):
-        order = np.array(self.get_idxs())
+        order = self.to_come()
+        size = self.batch_size
         first = self.start_batch
         for i in range(len(self)):
-            yield self.dataset.batch(first + i, order[i*self.bs:(i + 1)*self.bs])
+            # whole, since its crops are drawn together; then this process's part
+            batch = self.dataset.batch(first + i, order[i*size:(i + 1)*size])
+            yield tuple(t.chunk(self.members)[self.member] for t in batch)
         self.after_iter()
 
     def to(self, device):

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['STAGES', 'NO_PHOTOS', 'LITE0', 'Photos', 'Model', 'Stage', 'Out', 'Start', 'Amount', 'Epochs', 'Minutes', 'Size',
            'Batch', 'Rate', 'Pretrained', 'Frozen', 'Share', 'Aged', 'EncoderRate', 'Lam', 'Critic', 'Settings', 'Seed',
-           'Device', 'Loader', 'Compile', 'trainer', 'setting', 'changes', 'run_recipe', 'loaders_for', 'work',
-           'if_given', 'Interrupted', 'train', 'main']
+           'Device', 'Loader', 'Compile', 'trainer', 'setting', 'changes', 'run_recipe', 'loaders_for', 'one_of_many',
+           'read_photos', 'work', 'if_given', 'Interrupted', 'train', 'main']
 
 # %% ../nbs/63_training_command.ipynb #63t005
 try:
     import ast, os
+    from contextlib import contextmanager
     from pathlib import Path
     from typing import Annotated, Optional
 
@@ -73,11 +74,38 @@ def loaders_for(
     on_device = loader == "device" or loader == "auto" and core.pick_device(device) == "cuda"
     return device_dls if on_device else colorize_dls
 
+# %% ../nbs/63_training_command.ipynb #63m002
+@contextmanager
+def one_of_many(
+    console: Console,  # for messages; that of all processes but the first falls silent
+    device: str,       # auto, cpu, cuda or mps
+    compiled: bool,    # is the network to be compiled?
+):
+    "Inside, the processes of an `accelerate launch` train as one; alone it does nothing"
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield
+        return
+    core.require("train", "torch", "accelerate")
+    if compiled: raise ValueError("--compile is for one process")
+    from colorize_lib.processes import is_first, together  # with PyTorch behind it
+    with together(core.pick_device(device)):
+        console.quiet = not is_first()
+        yield
+
 # %% ../nbs/63_training_command.ipynb #808aaf66
 NO_PHOTOS = ("no --photos: training on the six sample photos of the course, "
              "which shows that it works and no more")
 
 LITE0 = ("compact", "bins")  # architectures whose encoder begins with `lite0_weights`
+
+def read_photos(photos: list|None, recipe, profile: str, make_loaders):
+    "The data loaders of a run"
+    from colorize_lib.processes import in_turn  # with PyTorch behind it
+    n = None if profile == "full" else core.get_profile(profile).n_photos
+    with in_turn():
+        return make_loaders(
+            photos, size=recipe.size, batch_size=recipe.batch_size, seed=recipe.seed,
+            shares=recipe.shares, aged=recipe.aged, least=recipe.least, n=n)
 
 def work(
     console: Console,      # for messages
@@ -95,10 +123,7 @@ def work(
         from colorize_lib.compact import lite0_weights  # with PyTorch behind it
         lite0_weights()
     if not photos and not os.environ.get("COLORIZE_PHOTOS"): say(console, NO_PHOTOS)
-    n = None if profile == "full" else core.get_profile(profile).n_photos
-    dls = loaders_for(loader, run["device"])(
-        photos, size=recipe.size, batch_size=recipe.batch_size, seed=recipe.seed,
-        shares=recipe.shares, aged=recipe.aged, least=recipe.least, n=n)
+    dls = read_photos(photos, recipe, profile, loaders_for(loader, run["device"]))
     if stage == "gan": from colorize_lib.adversarial import train_gan as train  # seconds, too
     else: from colorize_lib.training import train_l1 as train
     say(console, f"weights: {train(dls, recipe=recipe, **run)}")
@@ -117,7 +142,7 @@ def if_given(
 # %% ../nbs/63_training_command.ipynb #63t019
 Photos = if_given(list[Path], "Folder or .tar of colour photos; again for more. With train/ "
                   "and val/ inside, these are the split. Default: six samples, to try it.")
-Model = Annotated[str, typer.Option(help="Architecture: compact, bins, thesis or plain.")]
+Model = Annotated[str, typer.Option(help="Architecture: compact, refined, bins, thesis or plain.")]
 Stage = Annotated[str, typer.Option(help="l1 (pretraining; bins brings its own loss), "
                                     "or gan (after it, with --from).")]
 Out = if_given(Path, "Folder of the run; the same folder again goes on with it. "
@@ -182,9 +207,11 @@ def train(
         aged=aged, encoder_lr=encoder_lr, lam=lam, critic_steps=critic_steps)
     folder = out or Path("runs")/stage
     run = dict(out_dir=folder, start=start, device=device, compiled=compiled)
-    def job(console): return work(
-        console, photos, stage, model, profile, changes(options, settings), loader, run)
-    run_command("colorize-train", job, wrong=1, interrupted=Interrupted(folder),
+    def job(console):
+        with one_of_many(console, device, compiled):
+            changed = changes(options, settings)
+            return work(console, photos, stage, model, profile, changed, loader, run)
+    run_command("colorize-train", job, interrupted=Interrupted(folder),
                 needs=("torch", "fastai"))
 
 def main():

@@ -164,8 +164,9 @@ def test_the_sliders_know_the_formulas_of_chapter_2_1(browser, site):
     back = browser.execute_script("return arguments[0].map(c => labTool.toRgb(...c))", found)
     assert np.abs(np.array(back) - colours).max() < 0.02
 
-def test_a_photo_follows_the_sliders(browser, site):
-    open_page(browser, site, "11_introduction")
+@pytest.mark.parametrize("stem", ["11_introduction", "21_color_spaces"])
+def test_a_photo_follows_the_sliders(browser, site, stem):
+    open_page(browser, site, stem)
     tool = browser.find_element("css selector", "[data-tool=lab]")
     WebDriverWait(browser, 20).until(lambda _: "L 0, a 0" in tool.text)
     mean = lambda: browser.execute_script("""const c = document.querySelector("[data-tool=lab] canvas");
@@ -207,3 +208,121 @@ def test_the_game_is_played_in_rounds_and_pauses(browser, site):
     assert play.text == "Play" and not browser.execute_async_script("setTimeout(arguments[0], 500)") and said.text == stopped
     again.send_keys(Keys.ENTER)
     assert said.text.startswith("Round 0:")
+
+def pixels(browser, canvas):
+    "The gray levels of a canvas at the size of the photo"
+    return np.array(browser.execute_script("""const c = arguments[0], d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+        return Array.from({length: c.height/2}, (_, y) => Array.from({length: c.width/2}, (_, x) => d[4*(2*y*c.width + 2*x)]));""", canvas))
+
+def kernel_tool(browser, site):
+    "The tool of the primer when it has begun, and the line in which it speaks"
+    dressed(browser, "light", 1280)
+    open_page(browser, site, "12b_primer")
+    tool = browser.find_element("css selector", "[data-tool=kernel]")
+    said = tool.find_element("css selector", "p")
+    WebDriverWait(browser, 20).until(lambda _: said.text.startswith("Row "))
+    return tool, said
+
+def test_a_kernel_slides_as_the_primer_says(browser, site):
+    tool, said = kernel_tool(browser, site)
+    found = browser.execute_script("return Array.from(kernelTool.convolve([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], 4, 3, [1, 0, 0, 0, 2, 0, 0, 0, -3]))")
+    assert found == [1 + 12 - 33, 2 + 14 - 36]
+    before, after = tool.find_elements("css selector", "canvas")
+    preset = tool.find_element("css selector", "select")
+    preset.send_keys("identity")
+    photo, answer = pixels(browser, before), pixels(browser, after)
+    inside = photo[1:-1, 1:-1]
+    assert answer.shape == inside.shape and (answer != inside).mean() < 0.01  # but for the red squares
+    box = tool.find_elements("css selector", ".kernel-grid input")[4]
+    box.clear()
+    box.send_keys("0")
+    assert preset.get_property("value") == "my own" and said.text.endswith("= 0.0")
+
+def test_the_kernel_is_moved_by_keys_and_waits_for_its_button(browser, site):
+    tool, said = kernel_tool(browser, site)
+    row, column = tool.find_elements("css selector", "input[type=range]")
+    for slider in (row, column): slider.send_keys(Keys.HOME)
+    column.send_keys(Keys.ARROW_RIGHT)
+    assert said.text.startswith("Row 0, column 1:")
+    run = tool.find_element("css selector", "button")
+    run.send_keys(Keys.ENTER)  # the reader of this test asked for less motion
+    assert run.text == "Slide it over the photo" and said.text.startswith("Row 0, column 1:")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dict(features=[dict(name="prefers-reduced-motion", value="no-preference")]))
+    run.send_keys(Keys.ENTER)
+    WebDriverWait(browser, 20).until(lambda _: run.text == "Stop" and not said.text.startswith("Row 0,"))
+    run.send_keys(Keys.ENTER)
+    assert run.text == "Slide it over the photo"
+
+@pytest.mark.parametrize("stem, first, last", [("24_unet", "all skips", "all off"), ("34b_adversarial", "1", "100"), ("52a_distributions", "2", "0.05")])
+def test_a_slider_shows_one_picture_at_a_time(browser, site, stem, first, last):
+    dressed(browser, "light", 1280)
+    open_page(browser, site, stem)
+    tool = browser.find_element("css selector", "[data-tool=series]")
+    slider = tool.find_element("css selector", "input")
+    shown = lambda: [figure.get_attribute("data-step") for figure in tool.find_elements("css selector", "figure") if figure.is_displayed()]
+    slider.send_keys(Keys.HOME)
+    assert shown() == [first] == [slider.get_attribute("aria-valuetext")]
+    slider.send_keys(Keys.END)
+    assert shown() == [last] == [slider.get_attribute("aria-valuetext")]
+    picture = tool.find_element("css selector", "figure:not([hidden]) img")
+    WebDriverWait(browser, 20).until(lambda _: picture.get_property("naturalWidth") > 300)
+    assert picture.get_attribute("alt")
+
+def test_the_verdict_map_shows_what_a_verdict_saw(browser, site):
+    from colorize_lib.patchgan import PATCHGAN_LAYERS, patch_start
+    dressed(browser, "light", 1280)
+    open_page(browser, site, "25_patchgan")
+    verdicts = browser.find_element("id", "explorer-map")
+    said = browser.find_element("id", "explorer-out")
+    start = lambda i: patch_start(i, PATCHGAN_LAYERS[70])
+    covers = lambda row, column: f"covers rows {start(row)} to {start(row) + 69}, columns {start(column)} to {start(column) + 69}."
+    assert covers(15, 15) in said.text
+    verdicts.send_keys(Keys.ARROW_DOWN, Keys.ARROW_LEFT)
+    assert covers(16, 14) in said.text
+    ActionChains(browser).move_to_element_with_offset(verdicts, -verdicts.size["width"]//2 + 3, -verdicts.size["height"]//2 + 3).perform()
+    assert covers(0, 0) in said.text
+    dark = browser.find_element("css selector", "#explorer .seen path").get_attribute("d")
+    assert f"M{start(0)} {start(0)}h70v70h-70Z" in dark
+
+def test_the_votes_are_counted_for_the_chosen_photos(browser, site):
+    from colorize_lib.survey import load_survey, mean_scores
+    dressed(browser, "light", 1280)
+    open_page(browser, site, "44_survey")
+    tool = browser.find_element("css selector", "[data-tool=votes]")
+    said = tool.find_element("css selector", "p")
+    bars = tool.find_elements("css selector", ".votes-bar")
+    counts = load_survey()
+    assert said.text == "20 of 20 photos, 2000 votes, mean 3.38."
+    assert [bar.get_attribute("aria-label").split()[2] for bar in bars] == [str(votes) for votes in counts.sum()]
+    everything, nothing, *toggles = tool.find_elements("css selector", ".votes-choice button")
+    toggles[4].send_keys(Keys.ENTER)
+    rest = counts.drop("05")
+    assert toggles[4].get_attribute("aria-pressed") == "false"
+    assert said.text == f"19 of 20 photos, 1900 votes, mean {mean_scores(rest).mean():.2f}."
+    bars[4].send_keys(Keys.ENTER)
+    assert said.text.startswith(f"Grade 5: {rest[5].sum()} votes")
+    nothing.send_keys(Keys.ENTER)
+    assert said.text == "No photo is chosen."
+
+def test_an_old_print_lies_under_its_colours(browser, site):
+    dressed(browser, "light", 390)
+    open_page(browser, site, "53_restoration")
+    before, after = browser.find_elements("css selector", "[data-tool=compare] img")[:2]
+    assert before.size == after.size and before.location == after.location and before.size["width"] > 220
+def test_a_picture_hears_the_mouse(browser, tmp_path):
+    "What the desk of chapter 5.3b adds to a page: a stroke becomes points in a text field"
+    from PIL import Image
+    from colorize_lib.widget import listening, read_line
+    picture = listening(Image.new("L", (200, 100), 128))
+    page = f"<div class='colorize-desk'>{picture}<div class='colorize-line' style='display:none'><input></div></div>"
+    (tmp_path/"desk.html").write_text(f"<!doctype html><html lang='en'><title>desk</title>{page}")
+    dressed(browser, "light", 1280)
+    browser.get((tmp_path/"desk.html").as_uri())
+    browser.execute_script("window.heard = []; document.addEventListener('change', e => heard.push(e.target.value))")
+    image = browser.find_element("css selector", "img")
+    stroke = ActionChains(browser).move_to_element_with_offset(image, -50, 0).click_and_hold()
+    stroke.move_by_offset(50, 0).move_by_offset(50, 25).release().perform()
+    ActionChains(browser).move_to_element(image).click().perform()
+    line, click = map(read_line, browser.execute_script("return heard"))
+    assert np.allclose([line[0], line[-1]], [(.25, .5), (.75, .75)], atol=.02) and len(line) >= 3
+    assert np.allclose(click, [(.5, .5)], atol=.02) # a click is a stroke of one point

@@ -482,6 +482,66 @@ def test_hints(tmp_path, weights, monkeypatch):
     assert Path("strokes.png").read_bytes() == strokes and not Path("a_color.png").exists()
 
 
+def test_several_results(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo = gray_photo(300, 200)
+    photo.save("a.jpg")
+    layer = Image.new("RGBA", photo.size)
+    layer.paste((100, 115, 140, 255), (10, 10, 290, 15))
+    layer.save("strokes.png")
+    run = lambda *args: colorize(*args, "--model", weights, "--sidecar")
+    names = [f"a_color-{k}of3.jpg" for k in (1, 2, 3)]
+    code, told = run("a.jpg", "--samples", 3, "--uncertainty", "--strength", .8)
+    assert code == 0 and told.splitlines() == [*names, "a_uncertainty.png", "4 colorized, 0 skipped, 0 failed"], told
+    pictures = [read_photo(name).image for name in names]
+    assert len({picture.tobytes() for picture in pictures}) == 3
+    for name, picture in zip(names, pictures):
+        assert lightness_gap(picture, photo) < 1 and has_note(Path(name))
+    assert b"untrained " in Path(names[1]).read_bytes() and b", sample 2 of 3, strength 0.8" in Path(names[1]).read_bytes()
+    options = json.loads(sidecar_path(Path(names[1])).read_text())["options"]
+    assert (options["samples"], options["strength"]) == (3, .8)
+    with Image.open("a_uncertainty.png") as doubt: assert (doubt.mode, doubt.size) == ("L", photo.size)
+    assert has_note(Path("a_uncertainty.png")) and sidecar_path(Path("a_uncertainty.png")).exists()
+
+    Path("strokes.png").rename(tmp_path.with_suffix(".png")) # not a photo of this folder
+    before = files_in(tmp_path)
+    Path(names[1]).unlink() # one is missing: only that one is made again
+    sidecar_path(Path(names[1])).unlink()
+    code, told = run(".", "--samples", 3, "--uncertainty")
+    assert code == 0 and "1 colorized, 3 skipped, 0 failed" in told and files_in(tmp_path) == before, told
+    code, told = run("a.jpg", "-o", "b.png", "--samples", 2, "--hints", tmp_path.with_suffix(".png"), "--strength", 0)
+    assert code == 0 and told.splitlines()[:2] == ["b-1of2.png", "b-2of2.png"], told
+    want = color.photo_to_lab(np.full((1, 1, 3), (100, 115, 140), np.uint8))[1:].flatten()
+    for name in ("b-1of2.png", "b-2of2.png"): # without strength, only what was painted has colour
+        lab = color.photo_to_lab(np.asarray(read_photo(name).image))
+        assert (lab[1:, 11:14, 20:280].mean((1, 2)) - want).norm() < 2 and lab[1:, 190:].abs().max() < 1
+
+
+def test_what_a_photo_was_taken_for_is_said_once(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo = gray_photo(96, 64)
+    Image.merge("RGB", [photo.point(lambda v: v*part//100) for part in (100, 88, 70)]).save("sepia.png")
+    Image.merge("RGB", [photo, photo.transpose(Image.Transpose.ROTATE_180), photo]).save("colours.png")
+    photo.convert("RGB").save("gray.png")
+    code, told = colorize("sepia.png", "colours.png", "gray.png", "--samples", 2, "--uncertainty", "--model", weights)
+    assert code == 0 and told.splitlines() == ["sepia.png: a toned print: its lightness is kept, its tone is left out",
+                                               "colours.png: has colours of its own, which are left out",
+                                               "9 colorized, 0 skipped, 0 failed"], told
+
+
+@pytest.mark.parametrize("model", ["gan", "l1", "bins"])
+def test_strength_and_samples_with_every_model(tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    gray_photo(96, 64).save("a.png")
+    def chroma(name): return color.photo_to_lab(np.asarray(read_photo(name).image))[1:].norm(dim=0).mean()
+    assert colorize("a.png", "--model", model)[0] == 0
+    for strength in ("0", "0.5"): assert colorize("a.png", "-o", f"{strength}.png", "--model", model, "--strength", strength)[0] == 0
+    assert colorize("a.png", "--model", model, "--samples", 2)[0] == 0
+    assert chroma("0.png") < .5
+    assert abs(chroma("0.5.png")/chroma("a_color.png") - .5) < .05
+    assert Path("a_color-1of2.png").read_bytes() != Path("a_color-2of2.png").read_bytes()
+
+
 def drafts(folder): return [p for p in folder.iterdir() if p.name.startswith(".")]
 
 
@@ -500,7 +560,7 @@ def test_signals_leave_no_draft(tmp_path, weights, name):
             assert run.returncode in (128 + number, -number)
         else:
             assert run.returncode == 128 + number, told
-            assert f"stopped by {name}; interrupted, nothing half-done is left: " in told
+            assert f"stopped by {name}; interrupted, every result is whole: " in told
         assert "Traceback" not in told
         assert drafts(folder) == []
         for f in outputs(folder):
@@ -533,8 +593,8 @@ def test_drafts_of_the_dead_are_removed(tmp_path, weights, all_done):
     if all_done: colorize(tmp_path/"a.jpg", "--model", weights)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    dead = tmp_path/f"{core._draft_prefix(ended.pid)}1.jpg"
-    living = tmp_path/f"{core._draft_prefix(os.getpid())}1.jpg"
+    dead = tmp_path/f"{core.draft_prefix(ended.pid)}1.jpg"
+    living = tmp_path/f"{core.draft_prefix(os.getpid())}1.jpg"
     for draft in (dead, living): draft.write_bytes(b"half")
     assert colorize(tmp_path, "--model", weights)[0] == 0
     assert drafts(tmp_path) == [living]
@@ -552,7 +612,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("module, at", [(m, at) for m in ("cli", "train_cli", "evaluate_cli", "survey_cli") for at in ("typer", "rich.console")]
+@pytest.mark.parametrize("module, at", [(m, at) for m in ("cli", "train_cli", "evaluate_cli", "survey_cli", "archive_cli") for at in ("typer", "rich.console")]
                          + [("cli", "PIL"), ("cli", "colorize_lib.sidecar")])
 def test_interrupted_while_python_still_reads(tmp_path, module, at):
     run = subprocess.run([sys.executable, "-c", IMPORT_STOPS.format(module=module, at=at)], env=environment(), cwd=tmp_path,
@@ -603,7 +663,7 @@ def test_sidecar(tmp_path, weights, monkeypatch):
     assert record["input"] == dict(file="a.jpg", sha256=digest("a.jpg"))
     assert record["result"] == dict(file="a_color.jpg", sha256=digest("out/a_color.jpg"))
     assert record["weights"]["sha256"] == digest(weights) and record["version"] == colorize_lib.__version__
-    assert record["options"] == dict(model=weights, engine="auto", device="cpu", hints=None)
+    assert record["options"] == dict(model=weights, engine="auto", device="cpu", samples=0, strength=1., hints=None)
     before = Path("out/a_color.jpg.json").read_bytes()
     assert run("a.jpg", "-o", "out/", "--force")[0] == 0 # ours: it may be replaced, and says the same again
     assert Path("out/a_color.jpg.json").read_bytes() == before
@@ -686,7 +746,7 @@ EMPTY = [("cli", [""]), ("cli", ["a.png", ""]), ("cli", ["a.png", "-o", ""]), ("
          ("cli", ["a.png", "--hints", ""]), ("cli", ["a.png", "--device", " "]), ("train_cli", ["--photos", ""]), ("train_cli", ["--out", ""]),
          ("train_cli", ["--from", ""]), ("train_cli", ["--set", ""]), ("evaluate_cli", [""]), ("evaluate_cli", [".", "--json", ""]),
          ("evaluate_cli", [".", "--model", ""]), ("survey_cli", ["build", "", "-o", "s"]), ("survey_cli", ["build", ".", "-o", ""]),
-         ("survey_cli", ["analyse", "", "--key", "k", "-o", "s"])]
+         ("survey_cli", ["analyse", "", "--key", "k", "-o", "s"]), ("archive_cli", ["", "b"]), ("archive_cli", ["a", ""])]
 
 
 @pytest.mark.parametrize("module, args", EMPTY)
@@ -699,7 +759,7 @@ def test_empty_texts_are_refused(tmp_path, monkeypatch, module, args):
     assert len(answer.stderr.splitlines()) == 1 and files_in(tmp_path) == ["a.png"]
 
 
-@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli"])
+@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli", "archive_cli"])
 def test_help_and_version_everywhere(module):
     ask = lambda *args: CliRunner().invoke(application(module), list(args), terminal_width=200)
     assert ask("-h").stdout == ask("--help").stdout and ask("-h").exit_code == 0
@@ -724,7 +784,8 @@ def test_options_are_checked_before_files(tmp_path, weights, monkeypatch):
         for args, word in ((("--model", "vivd"), "vivd: neither a file nor one of the shipped"), (("--model", "not.safetensors"), "not a whole safetensors"),
                            (("--model", "."), "neither a file"), (("--device", "toaster"), "not one of auto"),
                            (("--engine", "steam"), "not one of auto, onnx, torch"),
-                           *([] if torch.cuda.is_available() else [(("--device", "cuda"), "not available here")])):
+                           (("--samples", "1"), "--samples must be from 2"), (("--samples", "10"), "to 9"), (("--strength", "1.6"), "--strength must be from 0 to 1.5"),
+                           (("--strength", "nan"), "--strength must"), *([] if torch.cuda.is_available() else [(("--device", "cuda"), "not available here")])):
             code, told = colorize(photo, *args)
             assert code == 2 and word in told, (photo, args, told)
     code, told = colorize("a.png", "--model", weights, "--hints", "gone.png")
@@ -778,7 +839,7 @@ def test_disk_full_leaves_nothing(tmp_path, weights, monkeypatch):
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(Image.Image, "save", full)
     code, told = colorize(tmp_path/"in", "--model", weights)
-    assert code == 1 and "No space left" in told and "1 colorized, 0 skipped, 1 failed" in told
+    assert code == 1 and ": cannot be written (no space left on device)\n" in told and "1 colorized, 0 skipped, 1 failed" in told
     # photos are done side by side: either may be the one that met the full disk
     made, lost = ("01", "00") if "00_color.jpg: " in told else ("00", "01")
     assert f"{lost}_color.jpg: " in told
@@ -810,7 +871,7 @@ print(json.dumps([m for m in sys.modules if "." not in m]))
     return said, set(json.loads(modules))
 
 
-@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli"])
+@pytest.mark.parametrize("module", ["cli", "train_cli", "evaluate_cli", "survey_cli", "archive_cli"])
 def test_import_is_light(tmp_path, module):
     "Whoever asks a command for `--help` waits for this import"
     _, loaded = loaded_by(f"import colorize_lib.{module}", tmp_path)

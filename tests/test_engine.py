@@ -17,9 +17,9 @@ ROOT = Path(colorize_lib.__file__).parent.parent
 HEAVY = "torch", "torchvision", "fastai", "timm", "skimage", "matplotlib", "pandas", "scipy", "onnx"
 
 
-def blocked(code, *args, cwd):
+def blocked(code, *args, cwd, lost=HEAVY):
     "Run Python in which none of the heavy packages can be imported"
-    lock = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfor name in {HEAVY!r}: sys.modules[name] = None\n"
+    lock = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nfor name in {lost!r}: sys.modules[name] = None\n"
     return subprocess.run([sys.executable, "-c", lock + code, *map(str, args)], cwd=cwd, capture_output=True, text=True)
 
 
@@ -65,18 +65,36 @@ def test_a_photo_without_pytorch(tmp_path):
     run = blocked("from colorize_lib.cli import main\nsys.argv[0] = 'colorize'\nmain()", "a.jpg", cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     with Image.open(tmp_path/"a_color.jpg") as im: assert im.size == (600, 400) and im.mode == "RGB"
+    several = "a.jpg", "--samples", 2, "--uncertainty", "--strength", 1.2
+    run = blocked("from colorize_lib.cli import main\nsys.argv[0] = 'colorize'\nmain()", *several, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert {f.name for f in tmp_path.iterdir()} >= {"a_color-1of2.jpg", "a_color-2of2.jpg", "a_uncertainty.png"}
+
+
+def test_hints_need_scipy_and_no_pytorch(tmp_path):
+    gray = sample_photos()["coffee"].convert("L")
+    gray.save(tmp_path/"a.png")
+    layer = Image.new("RGBA", gray.size)
+    layer.paste((40, 90, 200, 255), (300, 200, 340, 210))
+    layer.save(tmp_path/"strokes.png")
+    rest = tuple(name for name in HEAVY if name != "scipy")
+    run = blocked("from colorize_lib.cli import main\nsys.argv[0] = 'colorize'\nmain()", "a.png", "--hints", "strokes.png", cwd=tmp_path, lost=rest)
+    assert run.returncode == 0, run.stderr
+    with Image.open(tmp_path/"a_color.png") as im: red, _, blue = im.getpixel((320, 205))
+    assert blue > red + 30
 
 
 @pytest.mark.parametrize("module, args, lost", [
     ("train_cli", [], "PyTorch"), ("evaluate_cli", ["."], "PyTorch"), ("export_cli", [], "PyTorch"),
     ("survey_cli", ["build", ".", "-o", "s"], "PyTorch"), ("survey_cli", ["analyse", ".", "--key", "k", "-o", "r"], "pandas"),
     ("cli", ["a.jpg", "--engine", "torch"], "PyTorch"), ("cli", ["a.jpg", "--device", "cuda"], "PyTorch"),
-    ("cli", ["a.jpg", "--hints", "b.png"], "PyTorch")])
+    ("cli", ["a.jpg", "--hints", "b.png"], "SciPy")])
 def test_what_the_small_installation_lacks_is_said(tmp_path, module, args, lost):
     for name in ("a.jpg", "b.png"): Image.new("L", (8, 8)).save(tmp_path/name)
     run = blocked(f"from colorize_lib.{module} import main\nmain()", *args, cwd=tmp_path)
     assert run.returncode == 2 and "Traceback" not in run.stderr, run.stderr
-    assert lost in run.stderr and "pip install 'colorize_lib[train]'" in run.stderr and len(run.stderr.splitlines()) == 1
+    extra = "hints" if "--hints" in args else "train"
+    assert lost in run.stderr and f"pip install 'colorize_lib[{extra}]'" in run.stderr and len(run.stderr.splitlines()) == 1
     assert sorted(f.name for f in tmp_path.iterdir()) == ["a.jpg", "b.png"]
 
 

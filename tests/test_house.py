@@ -27,7 +27,7 @@ def number(stem):
 
 def plain(number):
     "3.4a -> 3.4"
-    return number.rstrip("abcdefghi")
+    return number.rstrip("abcdefghij")
 
 def covered(number):
     "The sections that a page's number names: 4.1–4.3 -> 4.1, 4.2, 4.3; A.2 -> A"
@@ -195,18 +195,21 @@ def test_links_to_words_lead_to_a_line_of_the_glossary():
 
 LAYERS = [layer.split() for layer in (
     "core",
-    "photo_lab engine photo_headers photo_xmp",
+    "photo_mending",
+    "photo_lab engine photo_headers photo_xmp steady",
     "color",
     "photo_colours photo_notes photo_rows photo_writers",
     "photo_depth",
-    "photos crew",
-    "folders",
-    "console data cache recipes losses unet lpips intervals survey chapters",
+    "photos crew film_files",
+    "folders film_parts",
+    "console samples data cache recipes losses unet lpips intervals survey chapters processes",
     "sidecar batches patchgan compact colour_terms bins classical transfer survey_models ledger",
     "shards weights runs",
     "graphs metrics inference training stopping adversarial",
-    "survey_page survey_answers survey_report report_page",
-    "cli train_cli evaluate_cli survey_cli export_cli",
+    "film",
+    "looks widget survey_page survey_answers survey_report report_page trials",
+    "experts",
+    "cli train_cli evaluate_cli survey_cli export_cli archive_cli",
 )]
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
 MODULES = {path.stem: path for path in (ROOT/"colorize_lib").glob("*.py") if not path.stem.startswith("_")}

@@ -32,13 +32,18 @@ def test_the_source_package_has_what_setup_reads(built):
 
 
 def test_the_wheel_has_what_the_library_reads(built):
-    wanted = ["weights/index.json", "weights/gan.safetensors", "graph_files/refined.onnx", "graph_files/index.json", "course_data/claims.yml"]
+    wanted = ["weights/index.json", "weights/gan.safetensors", "graph_files/refined.onnx", "graph_files/index.json", "course_data/claims.yml",
+              "photo_files/credits.json", "photo_files/barton.jpg", "results/networks.json", "results/networks.webp"]
     assert {f"colorize_lib/{name}" for name in wanted} <= built[1]
     assert built[3].stat().st_size < 35e6
+
+
+def test_what_only_the_site_needs_is_in_neither(built):
+    assert [name for name in built[0] | built[1] if name.endswith(".wasm")] == []
 
 
 def test_the_plain_installation_is_small(built):
     needs = built[2].get_all("Requires-Dist")
     plain = {need.split(">")[0].split("=")[0].strip() for need in needs if "extra ==" not in need}
     assert plain == {"numpy", "pillow", "onnxruntime", "safetensors", "typer", "rich"}
-    assert set(built[2].get_all("Provides-Extra")) == {"train", "course", "heic", "dev"}
+    assert set(built[2].get_all("Provides-Extra")) == {"train", "course", "heic", "video", "ray", "dev"}

@@ -11,9 +11,10 @@ from PIL import ExifTags, Image, ImageCms
 
 from colorize_lib import photo_depth
 from colorize_lib.console import has_note
+from colorize_lib.crew import room_of
 from colorize_lib.photo_colours import _described_icc, curve, icc_tags, make_icc, SRGB, SRGB_CURVE
 from colorize_lib.photo_depth import deep_lightness, deep_photo, painted
-from colorize_lib.photo_headers import reads_heic
+from colorize_lib.photo_headers import _memory, open_photo, reads_heic
 from colorize_lib.photo_notes import coloured
 from colorize_lib.photo_xmp import COMPOSITE, NOTE, tidy_xmp
 from colorize_lib.photo_writers import PACKINGS
@@ -759,6 +760,258 @@ def test_many_at_once(tmp_path, capfd):
     assert all(abs(photo.image.getpixel((9, 9)) - 10*(i % 24)) <= 1 for i, photo in enumerate(photos))
     os.write(2, b"still here")
     assert capfd.readouterr().err == "still here" and Image.MAX_IMAGE_PIXELS == guard
+
+
+# ---- odd files of archives, each beside its right value ----
+
+WIDTH, HEIGHT = 25, 14  # no multiple of anything
+Y, X = np.mgrid[:HEIGHT, :WIDTH]
+COLOURS = np.stack([X*10, Y*18, (X*7 + Y*5) % 256], 2).astype(np.uint8)
+GRAY = ((X*7 + Y*9) % 256).astype(np.uint8)
+STEPS = (X + Y) % 16  # numbers of 4 bits
+ALPHA = (X*9 % 255).astype(np.uint8)
+INKS = np.array([(16*i, 255 - 16*i, 7*i) for i in range(16)])  # a palette
+
+
+def packed(numbers, bits, mirrored=False):
+    "Rows of numbers of so many bits each, padded to whole bytes; mirrored: the first pixel in the lowest bit"
+    rows = ["".join(format(v, f"0{bits}b") for v in row) for row in numbers]
+    order = -1 if mirrored else 1
+    return [bytes(int(row.ljust((len(row) + 7)//8*8, "0")[i:i + 8][::order], 2) for i in range(0, len(row), 8)) for row in rows]
+
+
+def png_of(rows, bits, colour, *chunks, width=WIDTH):
+    "A PNG of packed rows"
+    def chunk(kind, data): return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = struct.pack(">IIBB3x", width, len(rows), bits, colour)
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*c) for c in ((b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")))
+
+
+def saved(array, form, **options):
+    buffer = BytesIO()
+    Image.fromarray(array).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def is_clear(photo, alpha):
+    return photo.alpha is not None and np.array_equal(np.asarray(photo.alpha), alpha)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_clear_gray_of_few_bits(tmp_path, bits):
+    numbers, white = STEPS % 2**bits, 2**bits - 1
+    photo = read(tmp_path, png_of(packed(numbers, bits), bits, 0, (b"tRNS", struct.pack(">H", 1))), "a.png")
+    assert gap(photo, numbers*255/white) == 0 and is_clear(photo, np.where(numbers == 1, 0, 255))
+    assert gap(read(tmp_path, png_of(packed(numbers, bits), bits, 0, GAMMA(1)), "b.png"), srgb_bytes(numbers/white)) <= 1
+
+
+def test_a_clear_colour_of_sixteen_bits(tmp_path):
+    "Its neighbour has the same upper bytes and is not clear"
+    numbers = COLOURS.astype(np.uint16)*257
+    numbers[5, 5], numbers[6, 6] = numbers[3, 4], numbers[3, 4] + 1
+    clear = np.where((numbers == numbers[3, 4]).all(-1), 0, 255)
+    assert (clear == 0).sum() == 2
+    photo = read(tmp_path, png_with(numbers, (b"tRNS", struct.pack(">3H", *map(int, numbers[3, 4])))), "a.png")
+    assert is_clear(photo, clear) and gap(photo, numbers/257) <= 1
+    nowhere = (b"tRNS", struct.pack(">3H", *(int(v) ^ 1 for v in numbers[3, 4])))  # its lower bytes differ
+    assert read(tmp_path, png_with(numbers, nowhere), "c.png").alpha is None
+    eight = read(tmp_path, png_with(COLOURS, (b"tRNS", struct.pack(">3H", *map(int, COLOURS[3, 4])))), "b.png")
+    assert is_clear(eight, np.where((COLOURS == COLOURS[3, 4]).all(-1), 0, 255))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_palettes_with_transparency(tmp_path, bits):
+    numbers = STEPS % 2**bits
+    clear = bytes(range(3, 200, 13))[:2**bits]
+    data = png_of(packed(numbers, bits), bits, 3, (b"PLTE", bytes(INKS[:2**bits].astype(np.uint8))), (b"tRNS", clear))
+    photo = read(tmp_path, data, "a.png")
+    assert gap(photo, INKS[numbers]) == 0 and is_clear(photo, np.frombuffer(clear, np.uint8)[numbers])
+    picture = Image.fromarray(numbers.astype(np.uint8)).convert("P")
+    picture.putpalette(INKS.astype(np.uint8).tobytes())
+    picture.save(tmp_path/"a.gif", transparency=1)
+    photo = read_photo(tmp_path/"a.gif")
+    assert gap(photo, INKS[numbers]) == 0 and is_clear(photo, np.where(numbers == 1, 0, 255))
+
+
+@pytest.mark.parametrize("white", [0, 1])
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_tiff_of_few_bits(tmp_path, bits, mirrored, white):
+    "FillOrder 2, as fax machines write it, begins with the lowest bit of a byte"
+    numbers, largest = STEPS % 2**bits, 2**bits - 1
+    rows = packed(numbers, bits)
+    if mirrored: rows = [bytes(int(format(b, "08b")[::-1], 2) for b in row) for row in rows]
+    data = tiff(b"".join(rows), t256=WIDTH, t257=HEIGHT, t258=bits, t262=white, t266=1 + mirrored, t278=HEIGHT)
+    assert gap(read(tmp_path, data), (numbers if white else largest - numbers)*255/largest) == 0
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("white", [0, 1])
+def test_twelve_bits_and_long_fractions(tmp_path, white, order):
+    numbers = GRAY.astype(int)*16
+    for pixels, bits, form in ((b"".join(packed(numbers, 12)), 12, 1), (numbers/4095, 64, 3)):
+        photo = read(tmp_path, tiff(pixels, order, t256=WIDTH, t257=HEIGHT, t258=bits, t262=white, t278=HEIGHT, t339=form))
+        assert gap(photo, abs((not white)*255 - numbers/4095*255)) <= .51, bits
+
+
+def test_a_palette_with_too_few_bits(tmp_path):
+    "Some programs wrote numbers up to 255 where a TIFF has them up to 65,535"
+    colours = np.zeros((256, 3), np.uint16)
+    colours[:16] = INKS
+    for factor in (1, 257):
+        tifffile.imwrite(tmp_path/"a.tif", STEPS.astype(np.uint8), photometric="palette", colormap=colours.T*factor)
+        assert gap(read_photo(tmp_path/"a.tif"), INKS[STEPS]) == 0
+
+
+@pytest.mark.parametrize("extra", ["unassalpha", "assocalpha", "unspecified"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_fourth_channel(tmp_path, kind, extra):
+    "It may be transparency, transparency that the colours are multiplied with, or nobody's business"
+    most = np.iinfo(kind).max
+    alpha = np.maximum(ALPHA, 128).astype(kind)*(most//255)
+    colours = COLOURS.astype(kind)*(most//255)
+    stored = np.rint(colours*(alpha[..., None]/most)).astype(kind) if extra == "assocalpha" else colours
+    tifffile.imwrite(tmp_path/"a.tif", np.dstack([stored, alpha]), photometric="rgb", extrasamples=[extra])
+    photo = read_photo(tmp_path/"a.tif")
+    assert gap(photo, COLOURS) <= (2.1 if extra == "assocalpha" else 1 if kind == np.uint16 else 0)
+    assert photo.alpha is None if extra == "unspecified" else is_clear(photo, np.maximum(ALPHA, 128))
+
+
+@pytest.mark.parametrize("options", [dict(tile=(16, 16)), dict(tile=(16, 16), compression="zlib", predictor=True), dict(bigtiff=True),
+                                     dict(compression="zlib", predictor=True), dict(rowsperstrip=3), dict(byteorder=">", compression="zlib")])
+def test_how_a_tiff_is_cut(tmp_path, options):
+    for numbers in (GRAY, COLOURS, GRAY.astype(np.uint16)*257, COLOURS.astype(np.uint16)*257):
+        tifffile.imwrite(tmp_path/"a.tif", numbers, photometric="rgb" if numbers.ndim == 3 else "minisblack", **options)
+        photo = read_photo(tmp_path/"a.tif", deep=True)
+        assert gap(photo, GRAY if numbers.ndim == 2 else COLOURS) == 0
+        assert numbers.dtype == np.uint8 or np.array_equal(photo.deep, numbers)
+
+
+def test_planes_of_a_tiff(tmp_path):
+    for options in ({}, dict(tile=(16, 16))):
+        tifffile.imwrite(tmp_path/"a.tif", COLOURS.transpose(2, 0, 1), photometric="rgb", planarconfig="separate", **options)
+        assert gap(read_photo(tmp_path/"a.tif"), COLOURS) == 0
+
+
+def test_lab_in_a_tiff(tmp_path):
+    "Pale colours, too: within a step of what the formulas of L*a*b* under D50 and of sRGB say"
+    L, a, b = X*3. + 20, Y*2. - 10, X - 12.
+    stored = np.rint(L*2.55)
+    f = (stored/2.55 + 16)/116
+    xyz = np.stack([t**3 if t.min() > 6/29 else np.where(t > 6/29, t**3, 3*(6/29)**2*(t - 4/29)) for t in (f + a/500, f, f - b/200)], 2)
+    from_d50 = np.array([[.9555766, -.0230393, .0631636], [-.0282895, 1.0099416, .0210077], [.0122982, -.0204830, 1.3299098]])
+    to_rgb = np.array([[3.2404542, -1.5371385, -.4985314], [-.9692660, 1.8760108, .0415560], [.0556434, -.2040259, 1.0572252]])
+    want = srgb_bytes(((xyz*[.9642, 1, .8249]) @ from_d50.T @ to_rgb.T).clip(0, 1))
+    tifffile.imwrite(tmp_path/"a.tif", np.dstack([stored, a.astype(int) & 255, b.astype(int) & 255]).astype(np.uint8), photometric="cielab")
+    assert gap(read_photo(tmp_path/"a.tif"), want) <= 1.2
+
+
+@pytest.mark.parametrize("bits, form, channels, said", [(10, 1, 1, "a channel of 10 bits"), (16, 3, 1, "a channel of 16 floating-point bits")])
+def test_tiffs_that_nobody_reads_are_named(tmp_path, bits, form, channels, said):
+    data = tiff(bytes(WIDTH*HEIGHT*4), t256=WIDTH, t257=HEIGHT, t258=bits, t278=HEIGHT, t339=form)
+    assert refusal(tmp_path, data) == f"is a TIFF with {said} in a layout that is not read; save it as gray or RGB with 8 or 16 bits"
+    tifffile.imwrite(tmp_path/"rgb.tif", COLOURS.astype(np.float32), photometric="rgb")
+    with pytest.raises(PhotoError, match="3 channels of 32 floating-point bits"): read_photo(tmp_path/"rgb.tif")
+
+
+def bmp(rows, bits, masks=b"", colours=b"", height=HEIGHT, packing=0):
+    data = b"".join(row + bytes(-len(row) % 4) for row in (rows if height < 0 else rows[::-1]))
+    info = struct.pack("<IiiHHIIiiII", 40, WIDTH, height, 1, bits, packing, len(data), 0, 0, len(colours)//4, 0)
+    start = 54 + len(masks) + len(colours)
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + info + masks + colours + data
+
+
+def test_bmp_files(tmp_path):
+    "From the top or from the bottom, with 1 to 32 bits for a pixel; a fourth byte that means nothing is no transparency"
+    blue_first = [row[:, ::-1].tobytes() for row in COLOURS]
+    table = b"".join(bytes((b, g, r, 0)) for r, g, b in INKS.tolist())
+    red, green, blue = (COLOURS[..., k].astype(int) >> (3 if k != 1 else 2) for k in range(3))
+    five, six = (red << 10 | green >> 1 << 5 | blue), (red << 11 | green << 5 | blue)
+    fourth = [np.dstack([row[None, :, ::-1], np.zeros((1, WIDTH, 1), np.uint8)]).tobytes() for row in COLOURS]
+    fifths = np.stack([red*255/31, (green >> 1)*255/31, blue*255/31], 2)
+    for data, want in ((bmp(blue_first, 24), COLOURS), (bmp(blue_first, 24, height=-HEIGHT), COLOURS), (bmp(fourth, 32), COLOURS),
+                       (bmp(packed(STEPS, 4), 4, colours=table), INKS[STEPS]), (bmp(packed(STEPS % 2, 1), 1, colours=table[:8]), INKS[STEPS % 2]),
+                       (bmp([row.astype("<u2").tobytes() for row in five], 16), fifths),
+                       (bmp([row.astype("<u2").tobytes() for row in six], 16, struct.pack("<III", 0xF800, 0x7E0, 0x1F), packing=3),
+                        np.stack([red*255/31, green*255/63, blue*255/31], 2))):
+        photo = read(tmp_path, data, "a.bmp")
+        assert gap(photo, want) < 1 and photo.alpha is None
+
+
+@pytest.mark.parametrize("kind", ["adobe", "plain", "ycck"])
+def test_ink_in_a_jpeg(tmp_path, kind):
+    "Adobe inverts its inks and says so; it may also mix three of them as YCbCr. A file without its mark means what it says"
+    inks = np.kron(np.dstack([COLOURS, (X*5 % 120).astype(np.uint8)]), np.ones((8, 8, 1), np.uint8))
+    want = (255. - inks[..., :3])*(255 - inks[..., 3:])/255
+    stored = {"adobe": inks, "plain": 255 - inks,
+              "ycck": 255 - np.dstack([np.asarray(Image.fromarray(inks[..., :3].copy()).convert("YCbCr")), 255 - inks[..., 3]])}[kind]
+    buffer = BytesIO()
+    Image.frombytes("CMYK", inks.shape[1::-1], stored.tobytes()).save(buffer, "JPEG", quality=100, subsampling=0)
+    data = bytearray(buffer.getvalue())
+    mark = data.index(b"Adobe") - 4
+    if kind == "plain": del data[mark:mark + 2 + struct.unpack_from(">H", data, mark + 2)[0]]
+    if kind == "ycck": data[mark + 15] = 2
+    assert gap(read(tmp_path, bytes(data), "a.jpg"), want) <= 8
+
+
+@pytest.mark.parametrize("kind", [b"P2", b"P3", b"P5", b"P6"])
+@pytest.mark.parametrize("top", [100, 255, 1000, 65_535])
+def test_a_deep_pnm_stays_deep(tmp_path, kind, top):
+    colour = kind in (b"P3", b"P6")
+    numbers = (np.arange(HEIGHT*WIDTH*(3 if colour else 1))*37 % (top + 1)).reshape((HEIGHT, WIDTH, 3) if colour else (HEIGHT, WIDTH))
+    body = " ".join(map(str, numbers.ravel())).encode() if kind in (b"P2", b"P3") else numbers.astype(np.uint8 if top < 256 else ">u2").tobytes()
+    (tmp_path/"a.pnm").write_bytes(kind + b" # from a museum\n%d %d\n%d\n" % (WIDTH, HEIGHT, top) + body)
+    photo = read_photo(tmp_path/"a.pnm", deep=True)
+    assert gap(photo, numbers/top*255) <= .51 and photo.words == ()
+    assert photo.deep is None if top < 256 else np.abs(photo.deep - numbers/top*65_535).max() <= .51
+    if top > 255: assert read_photo(save_photo(painted(one_colour, photo), tmp_path/"b.png"), deep=True).deep.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_bitmaps_of_one_bit(tmp_path):
+    for data in (b"P4\n%d %d\n" % (WIDTH, HEIGHT) + b"".join(packed(STEPS % 2, 1)),
+                 b"P1\n# a comment\n%d %d\n" % (WIDTH, HEIGHT) + "\n".join("".join(map(str, row)) for row in STEPS % 2).encode()):
+        assert gap(read(tmp_path, data, "a.pbm"), 255*(1 - STEPS % 2)) == 0
+
+
+@pytest.mark.parametrize("turn", range(10))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_every_orientation(tmp_path, form, turn):
+    "The numbers that mean nothing, too; and a thumbnail does not count"
+    notes = Image.Exif()
+    notes[0x0112] = turn
+    upright = {2: COLOURS[:, ::-1], 3: COLOURS[::-1, ::-1], 4: COLOURS[::-1], 5: COLOURS.swapaxes(0, 1), 6: np.rot90(COLOURS, -1),
+               7: np.rot90(COLOURS, 2).swapaxes(0, 1), 8: np.rot90(COLOURS)}.get(turn, COLOURS)
+    options = {"JPEG": dict(quality=100, subsampling=0), "WEBP": dict(lossless=True)}.get(form, {})
+    photo = read(tmp_path, saved(COLOURS, form, exif=notes, **options), "a.jpg")  # the name may be wrong
+    assert gap(photo, upright) <= (12 if form == "JPEG" else 0)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("white", [0, 1])
+def test_dot_gain(tmp_path, deep, white):
+    "A printer's gray: a table in a profile of its own class"
+    dots = (np.arange(256)/255)**1.75
+    table = struct.pack(">4s4xI256H", b"curv", 256, *np.rint(dots*65_535).astype(int))
+    icc = make_icc(b"GRAY", {b"kTRC": table})
+    icc = icc[:12] + b"prtr" + icc[16:]
+    numbers = GRAY.astype(np.uint16)*257 if deep else GRAY
+    tifffile.imwrite(tmp_path/"a.tif", numbers, photometric="minisblack" if white else "miniswhite", iccprofile=icc)
+    shown = (GRAY if white else 255 - GRAY)/255
+    assert gap(read_photo(tmp_path/"a.tif"), srgb_bytes(np.interp(shown, np.arange(256)/255, dots))) <= 1
+
+
+def test_a_deep_photo_needs_more_room(tmp_path):
+    "In the limit for one photo and in the bound for a batch"
+    sizes = {}
+    for kind in (np.uint8, np.uint16):
+        for name, numbers in (("gray", GRAY), ("colour", COLOURS)):
+            path = tmp_path/f"{name}{np.dtype(kind).itemsize}.tif"
+            tifffile.imwrite(path, numbers.astype(kind), photometric="rgb" if name == "colour" else "minisblack")
+            sizes[path.stem] = room_of(path)/GRAY.size
+    assert sizes["gray1"] < sizes["colour1"] < sizes["colour2"] and sizes["gray1"] < sizes["gray2"] < sizes["colour2"]
+    with open(tmp_path/"colour1.tif", "rb") as one, open(tmp_path/"colour2.tif", "rb") as two:
+        assert _memory(open_photo(two)[0]) > 2*_memory(open_photo(one)[0])
 
 
 # ---- which files are photos ----

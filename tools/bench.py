@@ -147,7 +147,7 @@ def bench_batch(n, folder, weights):
     first = grainy_photo(album/"0.jpg", 1632, 1224).read_bytes()
     for i in range(1, n): (album/f"{i}.jpg").write_bytes(first)
     console = Console(stderr=True)
-    painter = cli._load_painter(str(weights), "auto", "cpu", None, False)
+    painter = cli._load_painter(str(weights), "auto", "cpu", None, False, cli.Looks())
     def together(): cli.run(cli.plan([album], folder/"together", True), painter, console, Tally())
     def plain():
         for job in cli.plan([album], folder/"plain", True): cli.do_job(job, painter)

@@ -6,7 +6,7 @@ tools/without_quarto.py does. tools/finish.py finishes what either of them made.
 import os, re, shutil, subprocess, sys
 from pathlib import Path
 
-import finish, pages, yaml
+import finish, network, pages, yaml
 from pages import label_of, source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,6 +87,7 @@ def main():
     places = {path.stem: pages.places_of(pages.read(path)) for path in (work/"nbs").glob("*.ipynb")}
     rendered = render(work)
     finish.finish(rendered, config, places)
+    network.write(rendered/"assets"/"colour")
     shutil.rmtree(out, ignore_errors=True)
     shutil.move(rendered, out)
     home = out/"index.html"

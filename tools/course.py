@@ -175,13 +175,13 @@ def test():
         tmp = Path(name).resolve()
         say("Clean and exported")
         check_exported(tally, tmp)
-        with ThreadPoolExecutor(1) as beside:  # pytest on one core, the notebooks on another
+        with ThreadPoolExecutor(1) as beside:  # it often waits, for a browser or a clock
             tests = beside.submit(run_pytest, tmp)
             say("Notebooks (nbdev_test), while pytest runs beside them")
-            tally.each(test_notebook, notebooks(), jobs=1)
+            tally.each(test_notebook, notebooks())
             say("Installed wheel, papermill, an empty folder")
             venv = installed_place(tally, tmp)
-            if venv: tally.each(in_empty_folder(tmp, venv), numbered(), jobs=1)
+            if venv: tally.each(in_empty_folder(tmp, venv), numbered())
         say("Tests (pytest)")
         count_pytest(tally, *tests.result())
     say(f"took {time.time() - start:.0f} s")

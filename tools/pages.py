@@ -5,7 +5,7 @@ nbdev makes the processed copies of the notebooks in _proc/. `prepare` changes s
 import ast, json, re
 from collections import Counter
 
-import links, yaml
+import links, opening, yaml
 from nbdev.showdoc import showdoc_nm
 
 MAGIC = re.compile(r"^\s*[!%].*", re.M)
@@ -224,6 +224,18 @@ def only_picture(cell):
     if not drawn: drawn = [o for o in cell["outputs"] if "text/html" in kinds_of(o)]
     cell["outputs"] = drawn
 
+def with_room(cells):
+    "A figure that says `#| photos-across: n` gets 220 pixels for each of n photos; where the page is narrower, it scrolls"
+    for cell in cells:
+        n = directives(cell).get("photos-across")
+        if n:
+            id = label_of(cell)
+            style = f"#{id} {{ overflow-x: auto; }} #{id} img {{ min-width: {220*int(n)}px; }}"
+            style += f" #{id} figcaption {{ position: sticky; left: 0; width: min(38rem, 86vw); }}"  # the words stay in view
+            style = f"<style>@media screen {{ {style} }}</style>"
+            yield dict(cell_type="markdown", id=f"room-{id}", metadata={}, source=f"```{{=html}}\n{style}\n```")
+        yield cell
+
 # ---- links ----
 
 def texts(nb):
@@ -251,7 +263,7 @@ def lead_links(nb, site, places):
 
 def prepare(nb, lesson):
     "Change a processed notebook in place; `lesson` is the notebook it was made from"
-    nb["cells"] = document_once(nb["cells"], lesson["cells"])
+    nb["cells"] = list(with_room(document_once(nb["cells"], lesson["cells"])))
     uses = count_uses(lesson["cells"])
     uses_in_figures = count_uses(filter(is_figure, lesson["cells"]))
     exported = [cell["id"] for cell in lesson["cells"] if "exports" in directives(cell)]
@@ -275,6 +287,8 @@ def process(root):
     site = yaml.safe_load((root/"_quarto.yml").read_text(encoding="utf-8"))["website"]["site-url"]
     paths = sorted((work/"nbs").glob("*.ipynb"))
     made = {path: prepare(read(path), read(root/"nbs"/path.name)) for path in paths}
+    index = read(root/"nbs"/"index.ipynb")["cells"]
+    for path, nb in made.items(): opening.open_page(nb, path.stem, index)
     places = {path.stem: places_of(nb) for path, nb in made.items()}
     for path, nb in made.items():
         lead_links(nb, site, places)

@@ -40,7 +40,7 @@ for (const icon of all("i.bi[role=img]:not([aria-label])")) {
 }
 
 // what scrolls sideways scrolls with the arrow keys too
-const SCROLLS = "main pre, main .equation, main .cell-output-display, main .sd-table, main math[display=block], .wide-math, nav, #quarto-sidebar";
+const SCROLLS = "main pre, main [id^=fig-], main .equation, main .cell-output-display, main .sd-table, main math[display=block], .wide-math, nav, #quarto-sidebar";
 
 // a formula in a line that is wider than the window scrolls by itself
 function boxWideFormulas() {
