@@ -29,7 +29,7 @@ from .processes import average_gradients, is_first, mean_row, members
 from .recipes import ADVERSARIAL, AdversarialRecipe, learning_rate
 from colorize_lib.runs import (
     batches_from, Clock, EMA, freeze_encoder, load_checkpoint, parameter_groups,
-    prepare_device, save_checkpoint, write_log,
+    prepare_device, save_checkpoint, started_generator, write_log,
 )
 # what comes after a run; the first two for whoever looks for them here
 from .stopping import choose_snapshot, score_snapshots, plot_losses
@@ -298,7 +298,8 @@ def train_gan(
     loader = dls.to(torch.device(device)).train
     loader.share_batches(*members())
     clock = Clock(recipe.epochs*loader.n_batches, recipe.minutes)
-    stage = AdversarialStage(load_generator(start)[0], recipe, device, clock)
+    generator = started_generator(recipe.model, start) if recipe.model else load_generator(start)[0]
+    stage = AdversarialStage(generator, recipe, device, clock)
     if compiled: stage.generator.forward = torch.compile(stage.generator.forward)
     facts = dict(training=asdict(recipe), start=str(start))
     run_stage(stage, loader, path, every, facts)

@@ -77,6 +77,7 @@ class AdversarialRecipe(Recipe):
     critic_steps: int = 0      # steps at the start in which only the discriminator learns
     norm_frozen: bool = False  # the generator's batch norm keeps its statistics
     snapshots: int = 10        # how many generators are kept along the way
+    model: str = ""            # architecture, as in `L1Recipe`; "": that of the start
 
 ADVERSARIAL = dict(
     plain=AdversarialRecipe(), thesis=AdversarialRecipe(),
@@ -89,7 +90,7 @@ ADVERSARIAL = dict(
         loss="hinge", d_betas=(0.5, 0.99), d_width=32, d_small=True, spectral=True,
         colourful=3.0, neutral=1.0, rare=0.5))
 ADVERSARIAL["attended"] = replace(
-    ADVERSARIAL["refined"], aged=0.2, colourful=4.0, rare=0.6, gradient=0.3)
+    ADVERSARIAL["refined"], model="attended", aged=0.2, colourful=4.0, rare=0.6, gradient=0.3)
 ADVERSARIAL["bins"] = ADVERSARIAL["compact"]
 
 # %% ../nbs/34e_recipes.ipynb #5f5d4a84
