@@ -254,9 +254,7 @@ def work(
     check_model(model)
     check_engine(engine, device)
     if hints: require("hints", "scipy")
-    if hints and (why := no_file(hints)):
-        say(console, f"{hints}: {why}")
-        return 1
+    if hints and (why := no_file(hints)): raise PhotoError(hints, why)
     jobs = plan(photos, output, force, sidecar, looks.parts)
     looks.check([job.source for job in jobs if not job.skip])
     if hints: check_hints(hints, photos, [job.target for job in jobs])
