@@ -294,7 +294,7 @@ def colorize(
              "transparent wherever the network decides. (Paint on an empty layer over the "
              "photo, and save that layer alone.)")] = None,
     samples: Annotated[int, typer.Option(show_default=False, metavar="N",
-        help="2 to 9 pictures that differ where the network guesses: NAME_color-1of3 …")] = 0,
+        help="2 to 9 pictures that differ where the network guesses, as NAME_color-1of3.")] = 0,
     uncertainty: Annotated[bool, typer.Option("--uncertainty",
         help="A gray map of the guessing beside each result, NAME_uncertainty.png.")] = False,
     strength: Annotated[float, typer.Option(

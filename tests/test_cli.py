@@ -789,7 +789,7 @@ def test_options_are_checked_before_files(tmp_path, weights, monkeypatch):
             code, told = colorize(photo, *args)
             assert code == 2 and word in told, (photo, args, told)
     code, told = colorize("a.png", "--model", weights, "--hints", "gone.png")
-    assert code == 2 and told.strip() == "colorize: gone.png: no such file", told
+    assert code == 2 and told.strip() == "colorize: gone.png: no such file or directory", told
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="file names are always text there")
