@@ -139,11 +139,11 @@ def attempt(
 # %% ../nbs/68b_archive_command.ipynb #68b019
 TRIES = 3  # times that a photo is begun
 
-def read_note(note: Path) -> tuple[int, int]:
-    "Which photo of a task was begun last, and how many times; (-1, 0) where none was"
-    try: begun, times, _ = json.loads(note.read_text())
-    except (OSError, ValueError): return -1, 0  # a process may die while it writes
-    return begun, times
+def read_note(note: Path) -> dict:  # place of a photo in its task -> times begun, never ended
+    "What workers that died had begun; empty where there is no note"
+    try: begun, _ = json.loads(note.read_text())
+    except (OSError, ValueError): return {}  # a process may die while it writes
+    return {int(place): times for place, times in begun.items()}
 
 class Worker:
     "A process of the cluster: the network, loaded once, for one task after the other"
@@ -158,14 +158,16 @@ class Worker:
     def rows(self, task: int) -> Iterator[dict]:  # one for each photo, see `attempt`
         "Do a task, or what is left of it"
         note = self.archive.notes/f"task-{task}"
-        last, times = read_note(note)
+        begun = read_note(note)
         for i, photo in enumerate(self.archive.photos(task)):
             job = job_of(photo, self.archive)
-            again = times if i == last else 0
-            if not (job.problem or job.skip):
-                if again >= TRIES: job.problem = f"{TRIES} workers died while they had it"
-                else: note.write_text(json.dumps([i, again + 1, os.getpid()]))
+            deadly = begun.get(i, 0) >= TRIES
+            if deadly: job.problem = f"{TRIES} workers died while they had it"
+            elif not (job.problem or job.skip):
+                begun[i] = begun.get(i, 0) + 1
+                note.write_text(json.dumps([begun, os.getpid()]))
             yield attempt(job, self.painter)
+            if not deadly: begun.pop(i, None)
         note.unlink(missing_ok=True)
 
     def __call__(self, tasks: dict) -> dict:  # id: numbers of tasks; as `rows`, in columns

@@ -52,7 +52,7 @@ def soft_encode(
 # %% ../nbs/52a_distributions.ipynb #7b022
 def class_weights(
     prior: torch.Tensor,  # (Q,) shares of the bins in the training photos, sum 1
-    lam: float = .5,      # 0: weight by rarity alone; 1: all bins alike
+    lam: float = .5,      # 0: weight by rarity alone; 1: all pixels alike
     cap: float = 8.,      # largest weight
 ) -> torch.Tensor:        # (Q,), mean 1 over the training pixels
     "Weights that make rare colours heard (Zhang et al. 2016, equation 4)"

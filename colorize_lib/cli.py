@@ -254,9 +254,7 @@ def work(
     check_model(model)
     check_engine(engine, device)
     if hints: require("hints", "scipy")
-    if hints and (why := no_file(hints)):
-        say(console, f"{hints}: {why}")
-        return 1
+    if hints and (why := no_file(hints)): raise PhotoError(hints, why)
     jobs = plan(photos, output, force, sidecar, looks.parts)
     looks.check([job.source for job in jobs if not job.skip])
     if hints: check_hints(hints, photos, [job.target for job in jobs])
@@ -296,7 +294,7 @@ def colorize(
              "transparent wherever the network decides. (Paint on an empty layer over the "
              "photo, and save that layer alone.)")] = None,
     samples: Annotated[int, typer.Option(show_default=False, metavar="N",
-        help="2 to 9 pictures that differ where the network guesses: NAME_color-1of3 …")] = 0,
+        help="2 to 9 pictures that differ where the network guesses, as NAME_color-1of3.")] = 0,
     uncertainty: Annotated[bool, typer.Option("--uncertainty",
         help="A gray map of the guessing beside each result, NAME_uncertainty.png.")] = False,
     strength: Annotated[float, typer.Option(

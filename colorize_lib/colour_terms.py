@@ -67,7 +67,7 @@ def colour_terms(
 def chroma_curve(
     ab: torch.Tensor,  # (B, 2, H, W) in Lab units
     gain: float,       # s, the slope for clear colours; 1 with knee 0 changes nothing
-    knee: float,       # k, the chroma below which colours become fainter, in Lab units
+    knee: float,       # k, in Lab units; with s > 1, chroma below k/(s - 1) becomes fainter
 ) -> torch.Tensor:     # (B, 2, H, W)
     "Faint tints fainter, clear colours clearer, at constant hue"
     c = ab.norm(dim=1, keepdim=True)

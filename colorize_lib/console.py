@@ -18,7 +18,7 @@ from rich.console import Console
 import typer
 
 from . import __version__, core
-from .folders import find_photos, is_film, list_films, list_photos, MARK, READABLE
+from .folders import find_photos, is_film, list_media, MARK, READABLE
 from .folders import reads_films
 from .photo_headers import open_header, PhotoError
 from .photo_notes import SOFTWARE
@@ -95,9 +95,7 @@ def inputs_in(
     results: Path|None,  # the folder of the results; it may be `folder` itself, or inside
 ) -> list[Path]:         # those that can't be read, too, so that they are named
     "The photos and films of a folder that are no results of an earlier run"
-    photos, others = list_photos(folder)
-    photos += others + list_films(folder)
-    photos = [f for f in sorted(photos) if not is_own_output(f)]
+    photos = sorted(f for kind in list_media(folder) for f in kind if not is_own_output(f))
     # in the same folder, results are known by their names and notes alone
     if not results or os.path.realpath(results) == os.path.realpath(folder): return photos
     inside = os.path.realpath(results) + os.sep

@@ -55,7 +55,7 @@ def seed_everything(
 
 # %% ../nbs/31_tools.ipynb #31e002
 def require(
-    extra: str,  # train or course: the words in brackets
+    extra: str,  # hints, train or course: the words in brackets
     *packages,   # by the names that `import` knows
 ) -> None:
     "Raise `ValueError` that names what to install unless all packages are there; loads none"

@@ -214,7 +214,7 @@ def _luma(frame, film: Film) -> np.ndarray:
                                dst_colorspace=film.tags[0])
     return _plane(frame)
 
-# %% ../nbs/62f_film_files.ipynb #62f033
+# %% ../nbs/62f_film_files.ipynb #62f033s
 def _can_jump(film: Film, after: int) -> bool:
     "Does a jump lead to a picture at or before the time `after`?"
     with open_film(film.path) as file:

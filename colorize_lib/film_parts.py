@@ -117,7 +117,7 @@ def _begin(film: Film, source, output, mark: str) -> tuple:
     left = sorted({_LEFT.get(other.type, other.type) for other in others if other not in copies})
     return stream, copies, [f"left out: {', '.join(left)}"] if left else []
 
-# %% ../nbs/62g_film_parts.ipynb #62g054
+# %% ../nbs/62g_film_parts.ipynb #62g054s
 _COPIED = "audio", "subtitle", "attachment"
 _LEFT = dict(video="a cover or a second view", subtitle="titles", attachment="attachments",
              data="time codes or other data")  # what is said where it has no place
@@ -159,7 +159,7 @@ def check_place(
             if isinstance(error, PhotoError): raise
             raise PhotoError(film.path, _no_place(output)) from error
 
-# %% ../nbs/62g_film_parts.ipynb #62g055
+# %% ../nbs/62g_film_parts.ipynb #62g055s
 def _coded(parts: Iterable, stream, film: Film) -> Iterator:
     "The packets of all parts"
     for part in parts:

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LITTER', 'READABLE', 'FILM_RESULTS', 'FILMS', 'MARK', 'is_litter', 'is_film', 'reads_films', 'why_no_target',
-           'why_not_read', 'walk_photos', 'list_photos', 'list_films', 'find_photos', 'default_target', 'UsageError',
+           'why_not_read', 'walk_photos', 'list_media', 'find_photos', 'default_target', 'UsageError',
            'is_folder_target']
 
 # %% ../nbs/61b_folders.ipynb #61b005
@@ -101,7 +101,7 @@ def _walk(
         folders[:] = _not_seen(here, folders, seen)  # os.walk goes on with what its list holds
     yield from closed
 
-# %% ../nbs/61b_folders.ipynb #61b034
+# %% ../nbs/61b_folders.ipynb #61b034s
 def _is_photo(path: Path) -> bool:
     "Is it called like a photo, also one that the reader does not know?"
     if is_film(path): return False
@@ -114,28 +114,23 @@ def walk_photos(
     "The photos under `folder`, one after the other, and the folders that can't be opened"
     return _walk(folder, _is_photo, passed)
 
-def list_photos(
+def list_media(
     folder: str | Path,  # where to look, folders inside it included
-) -> tuple[list[Path], list[Path]]:  # sorted: those that the reader may try, and the others
-    "All photos under `folder`; raises `PhotoError` where it is none"
+) -> tuple[list[Path], list[Path], list[Path]]:
+    "Photos that the reader may try, other photos, films, each sorted; `PhotoError` for no folder"
     folder = Path(folder)
     if not folder.is_dir(): raise PhotoError(folder, "is not a folder")
-    found = sorted(walk_photos(folder))
-    others = [path for path in found if why_not_read(path)]
-    return [path for path in found if not why_not_read(path)], others
-
-def list_films(
-    folder: str | Path,  # as for `list_photos`
-) -> list[Path]:         # sorted
-    "All films under `folder`"
-    return sorted(path for path in _walk(Path(folder), is_film) if is_film(path))
+    media = [], [], []
+    for path in sorted(_walk(folder, lambda path: is_film(path) or _is_photo(path))):
+        media[2 if is_film(path) else 1 if why_not_read(path) else 0].append(path)
+    return media
 
 # %% ../nbs/61b_folders.ipynb #61b036
 def find_photos(
     folder: str | Path,  # where to look, folders inside it included
 ) -> list[Path]:         # sorted
     "The photos under `folder` that the reader may try; warns of the others"
-    photos, others = list_photos(folder)
+    photos, others, _ = list_media(folder)
     if others:
         more = f" (and {len(others) - 1} more that are not read)" if len(others) > 1 else ""
         warnings.warn(f"{others[0]}: {why_not_read(others[0])}{more}", stacklevel=2)

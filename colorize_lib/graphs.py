@@ -231,7 +231,7 @@ def _guided(graph, small, guide, eps):
     offset = node("Sub", mean_c, node("Mul", slope, mean_L))
     return node("Add", node("Mul", enlarged(slope), guide), enlarged(offset))
 
-# %% ../nbs/69_graphs.ipynb #69a024
+# %% ../nbs/69_graphs.ipynb #69a024s
 def _means(graph, share, centres):
     "The mean colour; and as another answer the means of a, b, a², ab, b²"
     a, b = centres.T

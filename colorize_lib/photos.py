@@ -210,7 +210,7 @@ def save_photo(
         raise PhotoError(path, f"cannot be written ({why})") from e
     return path
 
-# %% ../nbs/61_photo_files.ipynb #61f029
+# %% ../nbs/61_photo_files.ipynb #61f029s
 def not_kept(
     photo: Photo,        # what would be written
     path: str | Path,    # where

@@ -49,7 +49,7 @@ STAGES = dict(l1=RECIPES, gan=ADVERSARIAL)
 
 def run_recipe(
     stage: str,         # a key of `STAGES`
-    model: str,         # plain, thesis, compact or bins
+    model: str,         # plain, thesis, compact, refined or bins
     profile: str,       # smoke, laptop or full
     first: str | None,  # weights to begin with
     changed: dict,      # settings
@@ -96,7 +96,7 @@ def one_of_many(
 NO_PHOTOS = ("no --photos: training on the six sample photos of the course, "
              "which shows that it works and no more")
 
-LITE0 = ("compact", "bins")  # architectures whose encoder begins with `lite0_weights`
+LITE0 = ("compact", "refined", "bins")  # architectures whose encoder begins with `lite0_weights`
 
 def read_photos(photos: list|None, recipe, profile: str, make_loaders):
     "The data loaders of a run"

@@ -53,7 +53,8 @@ def begun(results):
     "The photos that were begun last, and the processes that did: (name, process) for each task in work"
     for note in results.glob(".draft-*/task-*"):
         try:
-            i, _, process = json.loads(note.read_text())
+            counts, process = json.loads(note.read_text())
+            i = list(map(int, counts))[-1]
             lines = (note.parent/"photos.jsonl").read_text().splitlines()
         except (OSError, ValueError): continue  # it is just being written, or has gone
         yield Path(json.loads(lines[int(note.name[5:])*archive_cli.LINES + i])).name, process

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from colorize_lib import photo_headers
-from colorize_lib.folders import default_target, list_photos, why_not_read
+from colorize_lib.folders import default_target, list_media, why_not_read
 from colorize_lib.photo_headers import PhotoError, reads_heic
 from colorize_lib.photos import read_photo, save_photo
 
@@ -39,7 +39,7 @@ def test_a_phone_s_photo_is_read(tmp_path):
 @installed
 def test_folders_and_names(tmp_path):
     path = phone_photo(tmp_path)
-    assert list_photos(tmp_path) == ([path], []) and why_not_read(path) == ""
+    assert list_media(tmp_path) == ([path], [], []) and why_not_read(path) == ""
     assert default_target(path).name == "IMG_1.HEIC_color.jpg"
 
 

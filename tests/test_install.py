@@ -46,4 +46,4 @@ def test_the_plain_installation_is_small(built):
     needs = built[2].get_all("Requires-Dist")
     plain = {need.split(">")[0].split("=")[0].strip() for need in needs if "extra ==" not in need}
     assert plain == {"numpy", "pillow", "onnxruntime", "safetensors", "typer", "rich"}
-    assert set(built[2].get_all("Provides-Extra")) == {"train", "course", "heic", "video", "ray", "dev"}
+    assert set(built[2].get_all("Provides-Extra")) == {"hints", "train", "course", "heic", "video", "ray", "dev"}

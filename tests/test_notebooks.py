@@ -24,6 +24,11 @@ def test_figures_are_stored_and_nothing_else_leaks(notebook):
         assert "site-packages" not in json.dumps(cell["outputs"]), f"a path of the machine: {source[:100]}"
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_each_cell_has_an_id_of_its_own(notebook):
+    ids = [c["id"] for c in json.loads(notebook.read_text(encoding="utf-8"))["cells"]]
+    assert len(set(ids)) == len(ids), sorted(i for i in set(ids) if ids.count(i) > 1)
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
 def test_colab_installs_this_version_of_this_repository(notebook):
     config = ConfigParser()
     config.read(NOTEBOOKS[0].parent.parent/"settings.ini", encoding="utf-8")
