@@ -1,5 +1,5 @@
 """What `make test`, `make newest` and `make course` do, step by step. Run from .venv: python tools/course.py test|course"""
-import os, shutil, subprocess, sys, tempfile, time, xml.etree.ElementTree as ET
+import multiprocessing, os, shutil, subprocess, sys, tempfile, time, xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -89,15 +89,34 @@ def check_exported(tally, tmp):
     tally.add("README.md is the index", fresh.returncode == 0 and same, f"{fresh.stdout[-500:]}\nrun: make site")
 
 
+# What most notebooks import takes six seconds of a processor. So it is imported once, and each notebook's process is a fork of that.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["nbdev.test", "torch", "torchvision", "timm", "matplotlib.pyplot", "pandas", "scipy.stats", "skimage.color"])
+
+
+def nbdev_test(nb, said):
+    "What the command `nbdev_test --path nb` does, in this process; all that it says goes into the file `said`"
+    from nbdev import test
+    with open(said, "wb") as file:
+        for stream in (1, 2): os.dup2(file.fileno(), stream)
+    os.chdir(ROOT)
+    test.nbdev_test(path=str(nb))
+
+
 def test_notebook(nb):
-    run = sh(BIN/"nbdev_test", "--path", nb)
-    return run.returncode == 0 and "Success." in run.stdout, run.stdout  # exit code 0 alone may mean that nothing ran
+    with tempfile.TemporaryDirectory(prefix="colorize-said-") as name:
+        said = Path(name)/"said.txt"
+        process = FORKS.Process(target=nbdev_test, args=(nb, said))
+        process.start()
+        process.join()
+        text = said.read_text(errors="replace") if said.exists() else ""
+    return process.exitcode == 0 and "Success." in text, text  # exit code 0 alone may mean that nothing ran
 
 
 def run_pytest(tmp):
     "-> its exit code, its output and the file of its results"
     report = tmp/"pytest.xml"
-    run = sh(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", "tests")
+    run = sh(sys.executable, "-m", "pytest", "-q", "--durations=12", "-p", "no:cacheprovider", f"--junitxml={report}", "tests")
     return run, report
 
 
