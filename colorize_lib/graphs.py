@@ -138,19 +138,19 @@ def _(layer: nn.GELU, graph, x, name):
     share = graph.node("Mul", graph.node("Add", bell, graph.number(1)), graph.number(0.5))
     return graph.node("Mul", x, share)
 
+# %% ../nbs/69_graphs.ipynb #69a042
 def _heard(layer: LookAround, graph, places, name):
     "What the places hear from each other: (B, N, n) -> (B, N, n)"
     def shaped(x, *sizes): return graph.node("Reshape", x, graph.number(sizes, np.int64))
-    n = layer.qkv.in_features
-    parts = shaped(translate(layer.qkv, graph, places, f"{name}.qkv"),
-                   0, 0, 3, layer.heads, n//layer.heads)
+    d = layer.qkv.in_features//layer.heads  # length of a query
+    parts = translate(layer.qkv, graph, places, f"{name}.qkv")
+    parts = shaped(parts, 0, 0, 3, layer.heads, d)
     parts = graph.node("Transpose", parts, perm=[2, 0, 3, 1, 4])
     q, k, v = (graph.node("Gather", parts, graph.number(i, np.int64), axis=0) for i in range(3))
-    scale = graph.number((n//layer.heads)**-0.5)
     match = graph.node("MatMul", q, graph.node("Transpose", k, perm=[0, 1, 3, 2]))
-    share = graph.node("Softmax", graph.node("Mul", match, scale), axis=-1)
+    share = graph.node("Softmax", graph.node("Mul", match, graph.number(d**-0.5)), axis=-1)
     heard = graph.node("Transpose", graph.node("MatMul", share, v), perm=[0, 2, 1, 3])
-    return shaped(heard, 0, 0, n)
+    return shaped(heard, 0, 0, -1)
 
 @translate.register
 def _(layer: LookAround, graph, x, name):
