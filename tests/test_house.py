@@ -208,7 +208,7 @@ LAYERS = [layer.split() for layer in (
     "graphs metrics inference training stopping adversarial",
     "film",
     "looks widget survey_page survey_answers survey_report report_page trials",
-    "experts",
+    "experts mirror",
     "cli train_cli evaluate_cli survey_cli export_cli archive_cli",
 )]
 HEIGHT = {module: height for height, layer in enumerate(LAYERS) for module in layer}
