@@ -96,7 +96,7 @@ def one_of_many(
 NO_PHOTOS = ("no --photos: training on the six sample photos of the course, "
              "which shows that it works and no more")
 
-LITE0 = ("compact", "refined", "attended", "bins")  # architectures whose encoder begins with `lite0_weights`
+LITE0 = ("compact", "refined", "attended", "bins")  # their encoder begins with `lite0_weights`
 
 def read_photos(photos: list|None, recipe, profile: str, make_loaders):
     "The data loaders of a run"
@@ -142,7 +142,8 @@ def if_given(
 # %% ../nbs/63_training_command.ipynb #63t019
 Photos = if_given(list[Path], "Folder or .tar of colour photos; again for more. With train/ "
                   "and val/ inside, these are the split. Default: six samples, to try it.")
-Model = Annotated[str, typer.Option(help="Architecture: compact, refined, attended, bins, thesis or plain.")]
+Model = Annotated[str, typer.Option(
+    help="Architecture: compact, refined, attended, bins, thesis or plain.")]
 Stage = Annotated[str, typer.Option(help="l1 (pretraining; bins brings its own loss), "
                                     "or gan (after it, with --from).")]
 Out = if_given(Path, "Folder of the run; the same folder again goes on with it. "
