@@ -253,7 +253,7 @@ def attended_generator(
 ) -> CompactUNet:              # maps (B,1,H,W) to (B,2,ceil(H/2),ceil(W/2))
     "The refined U-Net that also looks around; `pretrained` loads real weights or raises"
     encoder = Lite0Encoder()
-    if pretrained: load_lite0(encoder, lite0_weights())
+    if pretrained: load_by_order(encoder, lite0_weights())
     model = CompactUNet(encoder, refine=True, attend=2)
     model.architecture = dict(name="attended", kwargs={})
     return model

@@ -73,7 +73,7 @@ const colourTool = {
       return;
     }
     const file = make("input", {type: "file", accept: "image/*", multiple: true});
-    const load = make("button", {type: "button", textContent: "Only load the network (21 MB)"});
+    const load = make("button", {type: "button", textContent: "Only load the network (23 MB)"});
     const all = make("button", {type: "button", textContent: "Download all", hidden: true});
     const clear = make("button", {type: "button", textContent: "Clear the list", hidden: true});
     const bar = make("progress", {max: 1, value: 0, hidden: true, ariaLabel: "Loading the network"});
