@@ -97,6 +97,7 @@ FORKS.set_forkserver_preload(["nbdev.test", "torch", "torchvision", "timm", "mat
 def nbdev_test(nb, said):
     "What the command `nbdev_test --path nb` does, in this process; all that it says goes into the file `said`"
     from nbdev import test
+    multiprocessing.set_start_method(None, force=True)  # a notebook's own processes start as they do anywhere
     with open(said, "wb") as file:
         for stream in (1, 2): os.dup2(file.fileno(), stream)
     os.chdir(ROOT)
