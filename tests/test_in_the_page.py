@@ -155,7 +155,7 @@ def test_each_result_has_a_border_to_move(coloured, browser):
 def test_the_results_shut_nobody_out(coloured, browser):
     for theme, width in (("light", 1280), ("dark", 390)):
         dressed(browser, theme, width)
-        wait(browser, lambda: not faults(browser, []))  # the page is not loaded anew, and its styles follow in their time
+        wait(browser, lambda: not faults(browser))  # the page is not loaded anew, and its styles follow in their time
     dressed(browser, "light", 1280)
 
 def test_all_results_come_in_one_file(coloured, browser, tmp_path):
