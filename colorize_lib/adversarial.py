@@ -34,7 +34,7 @@ from colorize_lib.runs import (
 # what comes after a run; the first two for whoever looks for them here
 from .stopping import choose_snapshot, score_snapshots, plot_losses
 from .training import l1_loss, match_size
-from .weights import load_generator, save_generator
+from .weights import save_generator
 
 # %% ../nbs/34b_adversarial.ipynb #08020
 def both_candidates(
@@ -298,8 +298,7 @@ def train_gan(
     loader = dls.to(torch.device(device)).train
     loader.share_batches(*members())
     clock = Clock(recipe.epochs*loader.n_batches, recipe.minutes)
-    generator = started_generator(recipe.model, start) if recipe.model else load_generator(start)[0]
-    stage = AdversarialStage(generator, recipe, device, clock)
+    stage = AdversarialStage(started_generator(recipe.model, start), recipe, device, clock)
     if compiled: stage.generator.forward = torch.compile(stage.generator.forward)
     facts = dict(training=asdict(recipe), start=str(start))
     run_stage(stage, loader, path, every, facts)

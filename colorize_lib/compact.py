@@ -237,13 +237,16 @@ class CompactUNet(nn.Module):
         return F.interpolate(out, size=[-(-n//2) for n in xb.shape[-2:]], mode="bilinear")
 
 # %% ../nbs/26b_compact.ipynb #26b036
+def _lite0_encoder(pretrained):
+    encoder = Lite0Encoder()
+    if pretrained: load_by_order(encoder, lite0_weights())
+    return encoder
+
 def refined_generator(
     pretrained: bool = False,  # start the encoder from ImageNet weights
 ) -> CompactUNet:              # maps (B,1,H,W) to (B,2,ceil(H/2),ceil(W/2))
     "The compact U-Net with a second look at each size; `pretrained` loads real weights or raises"
-    encoder = Lite0Encoder()
-    if pretrained: load_by_order(encoder, lite0_weights())
-    model = CompactUNet(encoder, refine=True)
+    model = CompactUNet(_lite0_encoder(pretrained), refine=True)
     model.architecture = dict(name="refined", kwargs={})
     return model
 
@@ -252,9 +255,7 @@ def attended_generator(
     pretrained: bool = False,  # start the encoder from ImageNet weights
 ) -> CompactUNet:              # maps (B,1,H,W) to (B,2,ceil(H/2),ceil(W/2))
     "The refined U-Net that also looks around; `pretrained` loads real weights or raises"
-    encoder = Lite0Encoder()
-    if pretrained: load_by_order(encoder, lite0_weights())
-    model = CompactUNet(encoder, refine=True, attend=2)
+    model = CompactUNet(_lite0_encoder(pretrained), refine=True, attend=2)
     model.architecture = dict(name="attended", kwargs={})
     return model
 
@@ -288,8 +289,7 @@ def compact_generator(
 ) -> CompactUNet:                          # maps (B,1,H,W) to (B,2,ceil(H/2),ceil(W/2))
     "The compact U-Net; `pretrained` either loads real weights or raises"
     if backbone == "efficientnet_lite0":
-        encoder = Lite0Encoder()
-        if pretrained: load_by_order(encoder, lite0_weights())
+        encoder = _lite0_encoder(pretrained)
     else:
         encoder = TimmEncoder(backbone, pretrained)
     model = CompactUNet(encoder)

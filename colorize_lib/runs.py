@@ -262,12 +262,12 @@ def parameter_groups(
 
 # %% ../nbs/34d_runs.ipynb #34a053
 def started_generator(
-    name: str,          # of the architecture to train
+    name: str,          # of the architecture to train; "": that of the start
     start: str | Path,  # a shipped name or a weights file
 ) -> nn.Module:
     "A trained generator, or a new one with every tensor that fits; `ValueError` if none does"
     theirs, _ = load_generator(start)
-    if theirs.architecture["name"] == name: return theirs
+    if name in ("", theirs.architecture["name"]): return theirs
     model = build_generator(name)
     ours = model.state_dict()
     fits = {k: v for k, v in theirs.state_dict().items()
