@@ -114,11 +114,16 @@ def test_notebook(nb):
     return process.exitcode == 0 and "Success." in text, text  # exit code 0 alone may mean that nothing ran
 
 
-def run_pytest(tmp):
+# Tests of the rendered site wait for a browser, the others for a processor: they run side by side, and the site is built once
+SITE_TESTS = [f"tests/test_{name}.py" for name in ("browser", "in_the_page", "site")]
+PARTS = {"site": SITE_TESTS, "rest": ["tests", *(f"--ignore={name}" for name in SITE_TESTS)]}
+
+
+def run_pytest(tmp, part):
     "-> its exit code, its output and the file of its results"
-    report = tmp/"pytest.xml"
-    run = sh(sys.executable, "-m", "pytest", "-q", "--durations=12", "-p", "no:cacheprovider", f"--junitxml={report}", "tests")
-    return run, report
+    report = tmp/f"pytest-{part}.xml"
+    options = ["-q", "--durations=12", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    return sh(sys.executable, "-m", "pytest", *options, *PARTS[part]), report
 
 
 def count_pytest(tally, run, report):
@@ -195,15 +200,15 @@ def test():
         tmp = Path(name).resolve()
         say("Clean and exported")
         check_exported(tally, tmp)
-        with ThreadPoolExecutor(1) as beside:  # it often waits, for a browser or a clock
-            tests = beside.submit(run_pytest, tmp)
+        with ThreadPoolExecutor(len(PARTS)) as beside:
+            tests = [beside.submit(run_pytest, tmp, part) for part in PARTS]
             say("Notebooks (nbdev_test), while pytest runs beside them")
             tally.each(test_notebook, notebooks())
             say("Installed wheel, papermill, an empty folder")
             venv = installed_place(tally, tmp)
             if venv: tally.each(in_empty_folder(tmp, venv), numbered())
         say("Tests (pytest)")
-        count_pytest(tally, *tests.result())
+        for part in tests: count_pytest(tally, *part.result())
     say(f"took {time.time() - start:.0f} s")
     return summed_up(tally)
 
