@@ -7,7 +7,7 @@ __all__ = ['gray_levels', 'small_lightness', 'chroma', 'FilmPainter', 'part_leng
            'colorize_film', 'film_with_bar']
 
 # %% ../nbs/62h_film.ipynb #62h005
-import hashlib, json, os, shutil, stat, time
+import hashlib, json, os, shutil, stat, time, zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -23,7 +23,7 @@ from . import __version__
 from .console import counted, say
 from .core import atomic_path, remove_drafts
 from .crew import bar
-from .film_files import Film, pictures, read_film, WEIGHTS
+from .film_files import check_clock, Film, pictures, read_film, WEIGHTS
 from .film_parts import check_place, join, Part
 from .inference import network_size
 from .photo_headers import PhotoError
@@ -138,7 +138,7 @@ def _prepare(folder: Path, origin: str) -> None:
     note = folder/"origin.json"
     remove_drafts(folder)
     if any(folder.glob(".draft-*")): raise PhotoError(folder, "another run is at work on it")
-    if note.is_file() and note.read_text(encoding="utf-8") == origin: return
+    if note.is_file() and note.read_bytes() == origin.encode(): return
     if folder.is_dir(): shutil.rmtree(folder)
     folder.mkdir(parents=True)
     with atomic_path(note) as draft: draft.write_text(origin, encoding="utf-8")
@@ -157,20 +157,28 @@ def _part_path(folder: Path, number: int) -> Path:
     "The file of a part"
     return folder/f"{number:06}.npz"
 
-def _parts_in(folder: Path) -> int:
-    "How many parts are there, without a gap"
+def _is_whole(part: Path) -> bool:
+    "Is a part there with all its bytes? A power cut may leave a name without them"
+    try:
+        with zipfile.ZipFile(part) as file: return file.testzip() is None
+    except (OSError, zipfile.BadZipFile): return False
+
+def _whole_parts(folder: Path) -> int:
+    "How many parts are whole, without a gap; what lies behind a gap is removed"
     number = 0
-    while _part_path(folder, number).is_file(): number += 1
+    while _is_whole(_part_path(folder, number)): number += 1
+    for part in folder.glob("*.npz"):
+        if int(part.stem) >= number: part.unlink()
     return number
 
 def _read_parts(folder: Path) -> Iterator:
     "The parts, one at a time"
-    for number in range(_parts_in(folder)):
-        with np.load(_part_path(folder, number)) as part: yield dict(part)
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as part: yield dict(part)
 
 def _last_state(folder: Path) -> tuple:
     "(parts, pictures in them, time of the last one or None, state of the painter)"
-    number, done = _parts_in(folder), 0
+    number = _whole_parts(folder)
     if not number: return 0, 0, None, None
     with np.load(_part_path(folder, number - 1)) as part:
         state = {name: part[name] for name in ("L", "ab", "strength", "age")}
@@ -218,6 +226,7 @@ def colorize_film(
 ) -> tuple:             # words about what is missing, or not kept
     "Colour a film, or go on with one; raises `PhotoError` for what can't be coloured"
     film = read_film(source)
+    check_clock(film)
     check_place(film, target)
     folder = work_folder(target)
     _remove_old(target.parent)

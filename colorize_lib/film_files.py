@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['LIMITED', 'FULL', 'WEIGHTS', 'wander', 'sample_film', 'Film', 'open_film', 'shown_stream', 'read_film', 'pictures',
-           'has_mark']
+           'check_clock', 'has_mark']
 
 # %% ../nbs/62f_film_files.ipynb #62f005
 import math, os, struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -129,11 +130,15 @@ def shown_stream(file):
     return films[0] if films else file.streams.video[0]
 
 # %% ../nbs/62f_film_files.ipynb #62f024
+def _is_rgb(frame) -> bool:
+    "Are its pixels red, green and blue, or numbers of such in a palette?"
+    return frame.format.is_rgb or frame.format.name == "pal8"
+
 def _tags(frame) -> tuple:
     "Matrix, primaries and curve: those of the file, or what players take for them"
     old = _PAL if frame.height > 480 else _NTSC
     usual = _BT709 if frame.height > 576 or frame.width > 1024 else old
-    if frame.format.is_rgb: return usual, _BT709, frame.color_trc
+    if _is_rgb(frame): return usual, _BT709, frame.color_trc
     matrix = frame.colorspace if frame.colorspace in WEIGHTS else usual
     return matrix, frame.color_primaries, frame.color_trc
 
@@ -144,10 +149,23 @@ def _is_wide(frame) -> bool:
 
 def _is_full(frame) -> bool:
     "Is black 0? Gray pictures without a note are meant so"
-    if frame.format.is_rgb: return False  # they are turned into Y′ on our own terms
+    if _is_rgb(frame): return False  # they are turned into Y′ on our own terms
     silent = frame.color_range not in (LIMITED, FULL)
     return frame.color_range == FULL or "yuvj" in frame.format.name \
         or silent and frame.format.name.startswith("gray")
+
+def _fields(frame) -> int:
+    "Which lines are the earlier ones: 2 the upper, 3 the lower; 0: all are of one moment"
+    if not frame.interlaced_frame or frame.height % 2: return 0
+    frame.make_writable()
+    rows = np.frombuffer(frame.planes[0], np.uint8).reshape(frame.height, -1)
+    rows[::2], rows[1::2] = 2, 3
+    graph = av.filter.Graph()
+    kind = dict(width=frame.width, height=frame.height, format=frame.format.name)
+    graph.link_nodes(graph.add_buffer(**kind, time_base=Fraction(1, 25)),
+                     graph.add("separatefields"), graph.add("buffersink")).configure()
+    graph.push(frame)
+    return bytes(graph.pull().planes[0])[0]
 
 def _display(frame) -> tuple:
     "The display matrix, or nothing"
@@ -161,10 +179,10 @@ def _facts(path: Path, stream, frame, seconds: float) -> Film:
         raise PhotoError(path, "is an HDR or wide-gamut film (BT.2020), which is not coloured: "
                                "convert it to BT.709 first")
     bits = max(part.bits for part in frame.format.components)
-    order = stream.codec_context.field_order
-    fields = (order if order > 1 else 2) if frame.interlaced_frame and frame.height % 2 == 0 else 0
+    fields = _fields(frame)
     whole = frame.width % 2 or frame.height % (4 if fields else 2)
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    rates = [stream.average_rate, stream.guessed_rate, Fraction(25)]
+    rate = next(rate for rate in rates if rate and rate <= 1000)  # raw DV says 60000
     words = [bits > 10 and f"its {bits} bits become 10",
              whole and "its size is odd, so its colours are stored at full size (4:4:4)"]
     return Film(
@@ -207,7 +225,8 @@ def _luma(frame, film: Film) -> np.ndarray:
     parts = frame.format.components
     own = frame.format.is_planar or len(parts) == 1
     bits = 10 if film.deep else 8
-    plain = own and parts[0].is_luma and parts[0].bits == bits and not frame.format.is_big_endian
+    own = own and parts[0].is_luma and not _is_rgb(frame)
+    plain = own and parts[0].bits == bits and not frame.format.is_big_endian
     if not plain or (frame.width, frame.height) != film.size:
         span = FULL if film.full else LIMITED
         frame = frame.reformat(*film.size, format=film.form, dst_color_range=span,
@@ -215,9 +234,12 @@ def _luma(frame, film: Film) -> np.ndarray:
     return _plane(frame)
 
 # %% ../nbs/62f_film_files.ipynb #62f033s
+_TIMED = {"mov", "matroska", "mpegts", "flv"}  # here each picture has a time of its own
+
 def _can_jump(film: Film, after: int) -> bool:
     "Does a jump lead to a picture at or before the time `after`?"
     with open_film(film.path) as file:
+        if _TIMED.isdisjoint(file.format.name.split(",")): return False
         stream = shown_stream(file)
         try: file.seek(after, stream=stream)
         except av.FFmpegError: return False
@@ -243,6 +265,23 @@ def pictures(
             if last is not None and at <= last: at = last + 1  # two pictures at one time
             last = at
             if after is None or at > after: yield _luma(frame, film), at, frame.duration or usual
+
+# %% ../nbs/62f_film_files.ipynb #62f034
+_FALLS_BACK = "its clock falls back, as where recordings were put one behind another: " \
+              "give it one clock first (ffmpeg -i OLD -c copy NEW.mkv)"
+
+def check_clock(
+    film: Film,
+) -> None:
+    "Raise `PhotoError` where time falls back, as where recordings were put one behind another"
+    latest = -math.inf
+    with open_film(film.path) as file:
+        with suppress(av.FFmpegError):  # the file ends early
+            for packet in file.demux(shown_stream(file)):
+                if packet.dts is None: continue
+                if (latest - packet.dts)*film.base > 1:
+                    raise PhotoError(film.path, _FALLS_BACK)
+                latest = max(latest, packet.dts)
 
 # %% ../nbs/62f_film_files.ipynb #62f041
 def has_mark(

@@ -6,7 +6,7 @@
 __all__ = ['Part', 'mark_words', 'check_place', 'join']
 
 # %% ../nbs/62g_film_parts.ipynb #62g005
-import heapq, io, struct
+import heapq, io, os, struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from .photo_xmp import COMPOSITE, marked_xmp, NOTE
 # %% ../nbs/62g_film_parts.ipynb #62g041
 _INTERLACED = 0x40000 | 0x20000000  # flags of FFmpeg: lines of two moments
 _HEADER_APART = 0x400000            # a flag: settings stand in the file's header, once
+_FIRST = {2: "tff", 3: "bff"}       # which lines are the earlier ones, as a filter calls it
 
 def _tune(context, film: Film) -> None:
     "Prepare an encoder; two that are prepared alike write parts that fit together"
@@ -36,10 +37,8 @@ def _tune(context, film: Film) -> None:
     context.thread_count = cores()
     context.max_b_frames = 0
     context.options = dict(preset="veryfast", crf="16")
-    if not film.fields: return
-    context.field_order = film.fields
-    bottom_first = film.fields in (3, 4)
-    context.options |= {"x264-params": "bff=1" if bottom_first else "tff=1"}
+    if film.fields:
+        context.field_order = film.fields
 
 # %% ../nbs/62g_film_parts.ipynb #62g044
 class Part:
@@ -48,6 +47,7 @@ class Part:
         self.film = film
         self.context = av.CodecContext.create("libx264", "w")
         _tune(self.context, film)
+        self.order = _field_order(film)
         self.lengths = {}
         self.packets = []
 
@@ -61,6 +61,9 @@ class Part:
         "Code one more picture"
         frame = av.VideoFrame(*self.film.size, self.film.form)
         for plane, values in zip(frame.planes, (luma, *chroma)): _fill(plane, values)
+        if self.order:
+            self.order.push(frame)
+            frame = self.order.pull()
         frame.pts, frame.time_base = at, self.film.base
         self.lengths[at] = length
         self.packets += self.context.encode(frame)
@@ -74,6 +77,15 @@ class Part:
             sizes=np.array([packet.size for packet in self.packets]),
             times=np.array(times), lengths=np.array([self.lengths[at] for at in times]),
             keys=np.array([packet.is_keyframe for packet in self.packets]))
+
+def _field_order(film: Film):
+    "A filter that says in each picture which lines are earlier; None where all are of one moment"
+    if not film.fields: return None
+    graph = av.filter.Graph()
+    kind = dict(width=film.size[0], height=film.size[1], format=film.form, time_base=film.base)
+    graph.link_nodes(graph.add_buffer(**kind), graph.add("setfield", _FIRST[film.fields]),
+                     graph.add("buffersink")).configure()
+    return graph
 
 def _fill(plane, values: np.ndarray) -> None:
     "Write an array into a plane, whose lines may be longer"
@@ -133,7 +145,8 @@ def _copies(film: Film, output, streams: list) -> dict:
 
 def _no_place(output) -> str:
     "What is said where the container is too small"
-    cure = "give the result a name in .mkv"
+    other = ".mov" if output.format.name == "matroska" else ".mkv"
+    cure = f"give the result a name in {other}"
     return f"its sound or its titles have no place in {output.format.name}: {cure}"
 
 # %% ../nbs/62g_film_parts.ipynb #62g052
@@ -142,7 +155,8 @@ def _output(target, mode: str, film: Film):
     kind = "matroska" if Path(target).suffix.lower() == ".mkv" else Path(target).suffix[1:].lower()
     kind = {"m4v": "mp4"}.get(kind, kind)
     options = dict(movflags="use_metadata_tags") if kind == "mov" else {}
-    return av.open(io.BytesIO() if mode == "try" else str(target), "w", format=kind, options=options)
+    place = io.BytesIO() if mode == "try" else os.path.abspath(target)  # `tape:1.mp4` is no address
+    return av.open(place, "w", format=kind, options=options)
 
 def check_place(
     film: Film,

@@ -175,22 +175,40 @@ def test_odd_sizes_keep_every_line(here, colorizer):
     words = colorize_film(colorizer, here/"odd.mp4", here/"out.mp4")
     assert "odd" in " ".join(words) and read_film("out.mp4").size == (95, 63) and same_luma("odd.mp4", "out.mp4")
 
-def test_an_interlaced_film_stays_interlaced(here, colorizer):
-    with av.open("tv.mkv", "w") as file:
-        stream = file.add_stream("libx264", rate=25, options={"crf": "10", "x264-params": "bff=1"})
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+def earlier(path):
+    "Mean luma of the lines that are shown first"
+    graph = av.filter.Graph()
+    frame = frames(path)[0]
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=Fraction(1, 25))
+    graph.link_nodes(source, graph.add("separatefields"), graph.add("buffersink")).configure()
+    graph.push(frame)
+    return graph.pull().to_ndarray(format="gray").mean()
+
+@pytest.mark.parametrize("first", ["tff", "bff"])
+@pytest.mark.parametrize("name, codec", [("tv.mkv", "libx264"), ("tv.mp4", "libx264"), ("tv.ts", "mpeg2video")])
+def test_an_interlaced_film_stays_interlaced(here, colorizer, name, codec, first):
+    bright, dark = np.full((64, 96), 200, np.uint8), np.full((64, 96), 40, np.uint8)
+    woven = bright.copy()
+    woven[1::2] = dark[1::2]  # light comes first where the upper lines do
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=96, height=64, format="yuv420p", time_base=Fraction(1, 25))
+    graph.link_nodes(source, graph.add("setfield", first), graph.add("buffersink")).configure()
+    with av.open(name, "w") as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = *SIZE, "yuv420p", 3_000_000
         stream.codec_context.flags |= 0x40000 | 0x20000000
-        both = grays(12)
-        for first, second in zip(both[::2], both[1::2]):
-            woven = first.copy()
-            woven[::2] = second[::2]  # the lower field is the earlier one
-            file.mux(stream.encode(as_frame(woven)))
+        for i in range(12):
+            graph.push(as_frame(woven))
+            frame = graph.pull()
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            file.mux(stream.encode(frame))
         file.mux(stream.encode())
-    assert read_film("tv.mkv").fields
-    colorize_film(colorizer, here/"tv.mkv", here/"out.mkv")
+    film = read_film(name)
+    assert film.fields == {"tff": 2, "bff": 3}[first]
+    colorize_film(colorizer, here/name, here/"out.mkv")
     assert all(frame.interlaced_frame for frame in frames("out.mkv"))
-    assert same_luma("tv.mkv", "out.mkv") and times("out.mkv") == times("tv.mkv")
-    assert read_film("out.mkv").fields == read_film("tv.mkv").fields
+    assert (earlier("out.mkv") > 120) == (earlier(name) > 120) == (first == "tff")
+    assert same_luma(name, "out.mkv") and read_film("out.mkv").fields == film.fields
 
 def test_an_old_avi_becomes_matroska(here):
     with av.open("old.avi", "w") as file:
@@ -220,7 +238,49 @@ def test_rare_pixels_have_the_right_lightness(here, colorizer, form):
     assert done.full == form.startswith("gray") and done.deep == ("1" in form)
     assert np.abs(gray_levels(next(pictures(done))[0], done).astype(int) - ramp).mean() < 2.5
 
+def test_a_palette_is_no_lightness(here, colorizer):
+    ramp = np.tile(np.linspace(0, 255, 96).astype(np.uint8), (64, 1))
+    upside_down = np.repeat(np.arange(255, -1, -1, dtype=np.uint8)[:, None], 4, 1)
+    upside_down[:, 0] = 255  # alpha
+    frame = av.VideoFrame.from_ndarray((255 - ramp, upside_down), "pal8")
+    with av.open("palette.mov", "w") as file:
+        stream = file.add_stream("png", rate=24)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "pal8"
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    film = read_film("palette.mov")
+    levels = gray_levels(next(pictures(film))[0], film).astype(int)
+    assert np.abs(levels - ramp).max() <= 2
+
+@pytest.mark.parametrize("name, codec", [("old.avi", "libx264"), ("dvd.mpg", "mpeg2video")])
+def test_where_times_hang_together_nobody_jumps(here, colorizer, name, codec):
+    with av.open(name, "w") as file:
+        stream = file.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = *SIZE, "yuv420p", 3_000_000
+        stream.codec_context.gop_size, stream.codec_context.max_b_frames = 12, 2
+        for i, gray in enumerate(grays(90)):
+            frame = as_frame(gray)
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    film = read_film(name)
+    whole = [at for _, at, _ in pictures(film)]
+    assert len(whole) == 90
+    for stop in (30, 61): assert [at for _, at, _ in pictures(film, after=whole[stop])] == whole[stop + 1:]
+
+def test_a_colon_in_a_name_is_no_address(here, colorizer):
+    sample_film("film.mp4", grays(3))
+    os.rename("film.mp4", "tape:1.mp4")
+    colorize_film(colorizer, Path("tape:1.mp4"), Path("tape:1_color.mp4"))
+    assert has_mark("tape:1_color.mp4")
+
 # ---- what is damaged, or no film ----
+
+def test_recordings_put_one_behind_another_are_refused(here, colorizer):
+    sample_film("one.ts", grays(40), sound=False)
+    Path("two.ts").write_bytes(Path("one.ts").read_bytes()*2)
+    with pytest.raises(PhotoError, match="two.ts: its clock falls back"):
+        colorize_film(colorizer, here/"two.ts", here/"out.mkv", told=lambda *_: pytest.fail("began"))
 
 def test_a_truncated_film_gives_what_is_there(here, colorizer):
     sample_film("whole.mkv", grays(96, (192, 128)), sound=False)
@@ -326,6 +386,21 @@ def test_three_kills_and_the_same_frames(here):
     assert run(-1, "once.mp4")[0] == 0
     assert Path("out.mp4").read_bytes() == Path("once.mp4").read_bytes()
     assert sorted(os.listdir()) == ["film.mp4", "once.mp4", "out.mp4"]
+
+@pytest.mark.parametrize("left", [lambda data: b"", lambda data: data[:len(data)//2], lambda data: bytes(len(data))])
+@pytest.mark.parametrize("number, first", [(1, 25), (0, 1)])
+def test_a_damaged_part_is_made_again(here, colorizer, left, number, first):
+    class Stop(Exception): pass
+    def stop(film, done):
+        if done == 50: raise Stop
+    sample_film("film.mp4", grays(52))
+    with pytest.raises(Stop): colorize_film(colorizer, here/"film.mp4", here/"out.mp4", told=stop)
+    part = work_folder(here/"out.mp4")/f"00000{number}.npz"
+    part.write_bytes(left(part.read_bytes()))
+    counts = []
+    colorize_film(colorizer, here/"film.mp4", here/"out.mp4", told=lambda film, done: counts.append(done))
+    colorize_film(colorizer, here/"film.mp4", here/"once.mp4")
+    assert counts[0] == first and (here/"out.mp4").read_bytes() == (here/"once.mp4").read_bytes()
 
 def test_parts_of_another_film_are_not_used(here, colorizer):
     class Stop(Exception): pass
