@@ -35,6 +35,7 @@ class Claim:
     claims: object = None  # the thesis's value, or a bound such as "> 0"
     compute: str = ""      # Python whose last line is an expression
     tolerance: float = 0.  # largest difference that still agrees
+    ours: object = None    # what comes out where it differs: a value or a bound
     because: str = ""      # why it differs, or why it is out of reach
     slip: int = 0          # number of the thesis's slip, if it is one
 
@@ -45,10 +46,12 @@ class Claim:
             raise ValueError(f"{said} is not one of {', '.join(STATUSES)}")
         if self.status in ("differs", "out of reach") and not self.because:
             raise ValueError(f"{said}, but it does not say why")
+        if (self.status == "differs") != (self.ours is not None):
+            raise ValueError(f"{said}, so `ours` is {'missing' if self.ours is None else 'too much'}")
         if out_of_reach and self.compute:
             raise ValueError(f"{said}, but there is code to compute it")
-        if not out_of_reach and not self.compute:
-            raise ValueError(f"{said}, yet nothing to compute")
+        if not out_of_reach and (not self.compute or self.claims is None):
+            raise ValueError(f"{said}, yet nothing to compute, or to compare it with")
 
 # %% ../nbs/51c_ledger.ipynb #14l016
 def load_claims(
@@ -124,7 +127,8 @@ def _outcome(claim):
         no_clone = isinstance(e, LookupError) and project_dir() is None and "clone" in str(e)
         return (None, None) if no_clone else (f"{type(e).__name__}: {e}", False)
     as_claimed = agrees(claim.claims, computed, claim.tolerance)
-    return computed, as_claimed != (claim.status == "differs")
+    if claim.status != "differs": return computed, as_claimed
+    return computed, not as_claimed and agrees(claim.ours, computed, claim.tolerance)
 
 def check(
     claims: dict,  # id -> Claim, all or some

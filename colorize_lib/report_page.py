@@ -61,7 +61,7 @@ _MODELS = {  # part of a model: its title, and its sentence
     "ordinal": (
         "Ordinal model",
         "latent qualities are in the table, with mean 0. The thresholds between the grades: "
-        "{cuts}. {moved} of {photos} photos have another rank than by their mean."),
+        "{cuts}. {moved} of {photos} photos change places with another one, against their means."),
 }
 
 # %% ../nbs/67b_report_page.ipynb #67b016

@@ -196,6 +196,7 @@ def plot_means(
 ) -> Figure:
     "Scores with their intervals, best on top, and the overall mean with its two intervals"
     table = table[::-1]  # the first row is drawn at the bottom
+    names = [str(name).replace("$", r"\$") for name in table.index]  # no formulas
     fig, ax = plt.subplots(figsize=(8, 1.3 + 0.25*len(table)), layout="constrained")
     _draw_overall(ax, overall)
     apart = (table.low > overall["mean"]) | (table.high < overall["mean"])
@@ -205,7 +206,7 @@ def plot_means(
         sides = [some["mean"] - some.low, some.high - some["mean"]]
         ax.errorbar(some["mean"], np.flatnonzero(which), xerr=sides, fmt="o", ms=6,
                     color="#5e3c99", mfc=fill, capsize=2, label=label)
-    ax.set(yticks=range(len(table)), yticklabels=table.index, xlim=(1, 5), ylabel="photo",
+    ax.set(yticks=range(len(table)), yticklabels=names, xlim=(1, 5), ylabel="photo",
            xlabel="mean grade, and its 95 % interval over people")
     fig.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     return fig

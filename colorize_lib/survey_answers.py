@@ -167,7 +167,7 @@ def read_answers(
     seen = {}
     for path in answer_paths(given):
         try:
-            content = opened(path.read_text(encoding="utf-8"))
+            content = opened(path.read_text(encoding="utf-8-sig"))
             check_answers(content, key, incomplete)
             for words, mark in _marks(content):
                 if mark in seen: raise ValueError(f"{words} {seen[mark]}")

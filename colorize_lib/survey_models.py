@@ -31,7 +31,9 @@ def difference_p(
     one_grade = np.ptp(np.concatenate([a, b])) == 0
     # without any difference the test divides 0 by 0, and not every scipy says 1 then
     if one_grade or np.array_equal(np.sort(a), np.sort(b)): return 1.0
-    return float(stats.mannwhitneyu(a, b, method="asymptotic").pvalue)
+    few = len(a) + len(b) <= 12  # then all ways to deal the votes out are counted
+    method = stats.PermutationMethod() if few else "asymptotic"
+    return float(stats.mannwhitneyu(a, b, method=method).pvalue)
 
 # %% ../nbs/44b_survey_models.ipynb #10s066
 def differing_pairs(

@@ -8,7 +8,7 @@ __all__ = ['FORMAT', 'mulberry32', 'shuffled', 'rating_order', 'pair_list', 'enc
            'build_survey', 'read_key']
 
 # %% ../nbs/65_survey_page.ipynb #10t005
-import hashlib, json, random, re, secrets, zlib
+import hashlib, json, os, random, re, secrets, zlib
 from importlib.resources import files
 from pathlib import Path
 
@@ -218,12 +218,14 @@ def named_photos(
     given: list,               # files and folders
     limit: int | None = None,  # at most so many of each folder, evenly spread
 ) -> dict:                     # name -> file
-    "The photos to ask about, without the results of `colorize`"
-    found = {}
+    "The photos to ask about, each once, without the results of `colorize`"
+    found, seen = {}, set()
     for path in map(Path, given):
         inside = photos_of(path, limit) if path.is_dir() else {readable(path.name): path}
         for name, file in inside.items():
-            found[name if name not in found else readable(file)] = file
+            if (real := os.path.realpath(file)) in seen: continue
+            seen.add(real)
+            found[name if name not in found else readable(real)] = file
     return found
 
 # %% ../nbs/65_survey_page.ipynb #10t120

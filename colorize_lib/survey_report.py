@@ -10,7 +10,7 @@ __all__ = ['GAIN', 'SHARED', 'as_cube', 'crossed_bootstrap', 'bounds', 'source_m
 import json, warnings
 from itertools import combinations
 
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 import numpy as np
 import pandas as pd
 
@@ -53,17 +53,23 @@ def crossed_bootstrap(
 # %% ../nbs/67_survey_report.ipynb #10t077
 def bounds(
     draws: np.ndarray,     # (resamples, K)
-    shape: tuple,          # of the cube they come from
+    cube: np.ndarray,      # (raters, photos, K) that they come from
     level: float = 0.95,   # share of the draws that the interval holds
-) -> np.ndarray:           # (2, K) low, high; NaN for a single person or a single photo
+) -> np.ndarray:           # (2, K) low, high; NaN where only one person or one photo is known
     "Percentile intervals of bootstrap draws"
-    if min(shape[:2]) < 2: return np.full((2, draws.shape[1]), np.nan)
-    unknown = np.isnan(draws).all(0)  # a source without any answer
+    there = ~np.isnan(cube)
+    few = np.minimum(there.any(1).sum(0), there.any(0).sum(0)) < 2
     ends = [(1 - level)/2, (1 + level)/2]
-    found = np.nanquantile(np.where(unknown, 0., draws), ends, axis=0)
-    return np.where(unknown, np.nan, found)
+    found = np.nanquantile(np.where(few, 0., draws), ends, axis=0)
+    return np.where(few, np.nan, found)
 
 # %% ../nbs/67_survey_report.ipynb #10t078
+def _with_bounds(cube: np.ndarray, level: float, seed: int) -> tuple:
+    "Means along the third axis, their bounds, and how many numbers each comes from"
+    counts = (~np.isnan(cube)).sum((0, 1))
+    means = np.nansum(cube, (0, 1))/np.where(counts, counts, np.nan)
+    return means, *bounds(crossed_bootstrap(cube, seed), cube, level), counts
+
 def source_means(
     ratings,              # from as_tables
     sources: list,        # in the order of the result
@@ -72,16 +78,13 @@ def source_means(
 ) -> tuple:               # source, mean, low, high, grades; one, other, difference, low, high
     "The mean grade of every source, and the paired difference of any two, as data frames"
     cube = as_cube(ratings, "source", "grade", sources)
-    draws = crossed_bootstrap(cube, seed)
-    grades = (~np.isnan(cube)).sum((0, 1))
-    means = np.nansum(cube, (0, 1))/np.where(grades, grades, np.nan)
-    low, high = bounds(draws, cube.shape, level)
-    table = pd.DataFrame(dict(source=sources, mean=means, low=low, high=high, grades=grades))
+    names = ["mean", "low", "high", "grades"]
+    table = pd.DataFrame(dict(source=sources) | dict(zip(names, _with_bounds(cube, level, seed))))
     one, other = map(list, zip(*combinations(range(len(sources)), 2)))
-    low, high = bounds(draws[:, one] - draws[:, other], cube.shape, level)
+    paired = cube[..., one] - cube[..., other]  # only where one person graded both
+    difference, low, high, _ = _with_bounds(paired, level, seed)
     pairs = dict(one=[sources[i] for i in one], other=[sources[i] for i in other])
-    pairs |= dict(difference=means[one] - means[other], low=low, high=high)
-    return table, pd.DataFrame(pairs)
+    return table, pd.DataFrame(pairs | dict(difference=difference, low=low, high=high))
 
 # %% ../nbs/67_survey_report.ipynb #10t095
 def _share(own, source: str, against: str, level: float, seed: int) -> tuple:
@@ -89,10 +92,11 @@ def _share(own, source: str, against: str, level: float, seed: int) -> tuple:
     won = (own.chosen == source)*1.
     cube = as_cube(own.assign(pair=source, won=won), "pair", "won", [source])
     draws = crossed_bootstrap(cube, seed)
-    (low,), (high,) = bounds(draws, cube.shape, level)
+    (low,), (high,) = bounds(draws, cube, level)
     se = 0.5/np.sqrt(len(own))
     if min(cube.shape[:2]) > 1: se = max(np.nanstd(draws), se)
-    p = 2*norm.sf(abs(won.mean() - 0.5)/se)
+    exact = binomtest(int(won.sum()), len(own)).pvalue  # of few choices, a z says too much
+    p = max(exact, 2*norm.sf(abs(won.mean() - 0.5)/se))
     return source, against, won.mean(), low, high, p, len(own)
 
 def choice_shares(
@@ -174,6 +178,7 @@ def _people(own, seed: int) -> dict:
     full = own[everything]
     found = two_way(as_cube(full, "source", "grade", own.source.unique())[..., 0])
     if np.isnan(found["strictness"]): raise ValueError(_ALL_ALIKE)
+    if np.isnan(found["agreement"]): raise ValueError("everybody gave all photos one grade")
     stories = pairings(grade_counts(full, "photo"), seed=seed).values()
     allowed = pd.DataFrame([two_way(votes) for votes in stories])
     for name in ("strictness", "agreement"):
@@ -184,7 +189,9 @@ def _people(own, seed: int) -> dict:
 def _ordinal(counts) -> dict:
     "Latent qualities and thresholds"
     qualities, thresholds = ordinal_model(counts)
-    moved = (mean_scores(counts).rank() != qualities.quality.rank()).sum()
+    means, latent = mean_scores(counts).to_numpy(), qualities.quality.to_numpy()
+    turned = np.subtract.outer(means, means)*np.subtract.outer(latent, latent) < 0
+    moved = turned.any(1).sum()  # photos with the same mean are in no order that could turn
     return dict(qualities=qualities.to_dict("index"), thresholds=thresholds.to_dict(),
                 moved=int(moved), photos=len(counts))
 

@@ -195,6 +195,7 @@ def offer(self):
     with tempfile.TemporaryDirectory() as folder:
         data = save_photo(done, Path(folder)/self.name).read_bytes()
     address = as_address(data, "application/octet-stream")
-    self.download.value = f'<a download="{self.name}" href="{address}">save {self.name}</a>'
+    name = html.escape(self.name)
+    self.download.value = f'<a download="{name}" href="{address}">save {name}</a>'
 
 for method in (asked, show, draw, take_back, offer): setattr(Desk, method.__name__, method)

@@ -25,7 +25,8 @@ def test_every_status_is_true(rows):
 def test_a_claim_that_is_wrong_fails():
     true = CLAIMS["field-F0"]
     wrong = [("value", dict(claims=71)), ("tolerance", dict(claims=70.02, tolerance=.01)),
-             ("a slip that agrees", dict(status="differs", because="?")),
+             ("a slip that agrees", dict(status="differs", ours=70, because="?")),
+             ("another value than ours", dict(status="differs", claims=71, ours=69, because="?")),
              ("code", dict(compute="patchgan.nonesuch")), ("a name", dict(compute="nonesuch(1)"))]
     for name, changes in wrong:
         (row,) = ledger.check({name: ledger.Claim(**{**vars(true), **changes})})
