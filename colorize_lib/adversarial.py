@@ -34,7 +34,7 @@ from colorize_lib.runs import (
 # what comes after a run; the first two for whoever looks for them here
 from .stopping import choose_snapshot, score_snapshots, plot_losses
 from .training import l1_loss, match_size
-from .weights import save_generator
+from .weights import fingerprint, save_generator
 
 # %% ../nbs/34b_adversarial.ipynb #08020
 def both_candidates(
@@ -71,7 +71,7 @@ def d_step(
     real: torch.Tensor,  # (B, 2, H, W)
     fake: torch.Tensor,  # (B, 2, H, W); no gradient flows into it
     loss: str = "bce",   # one of `GAN_LOSSES`
-) -> dict:               # d: the loss; d_real, d_fake: mean probability "real" that each gets
+) -> dict:               # d: the loss; d_real, d_fake: mean σ(mark), with "bce" a probability
     "One step of the discriminator toward telling `real` from `fake`"
     on_real = discriminator(xb, real).float()
     on_fake = discriminator(xb, fake.detach()).float()
@@ -120,8 +120,12 @@ class AdversarialStage:
         clock: Clock | None = None,  # of the run; None: for a few batches by hand
     ):
         self.recipe = recipe
+        self.start = ""  # the fingerprint of the weights that the run began with
         self.device = device
         self.clock = clock or Clock(1)
+        # a short run has a shorter prelude, else its generator would learn nothing
+        half = recipe.critic_steps if recipe.minutes or clock is None else clock.steps//2
+        self.critic_steps = min(recipe.critic_steps, half)
         self.step = 0
         self.rows = []    # of the log
         self.sums = {}    # since the last row
@@ -155,8 +159,8 @@ def _networks(self: AdversarialStage, generator: nn.Module):
 def _generator_step(self: AdversarialStage, xb, yb, pred, real, fake) -> dict:
     "The generator's half of a batch"
     r = self.recipe
-    step = self.step - r.critic_steps
-    total = max(1, self.clock.total(self.step) - r.critic_steps)
+    step = self.step - self.critic_steps
+    total = max(1, self.clock.total(self.step) - self.critic_steps)
     rate = learning_rate(step, total, r)
     for group in self.opt_g.param_groups: group["lr"] = rate*group["share"]
     extra = {}
@@ -184,7 +188,7 @@ def batch(self: AdversarialStage, xb: torch.Tensor, yb: torch.Tensor) -> dict:
         real, fake = both_candidates(yb, pred, r.d_small)
         seen = match_size(xb, fake)
         result = d_step(self.discriminator, self.opt_d, seen, real, fake, r.loss)
-        if self.step >= r.critic_steps:
+        if self.step >= self.critic_steps:
             result |= self._generator_step(xb, yb, pred, real, fake)
     self.step += 1
     self.photos += len(xb)*members()[1]
@@ -218,8 +222,9 @@ def save_stage(
     "Write a checkpoint of the stage, and its log"
     parts = {name: getattr(stage, name).state_dict() for name in _PARTS}
     counts = {name: getattr(stage, name) for name in _COUNTS}
-    save_checkpoint(path, stage.recipe, **parts, **counts, epoch=epoch, batch=batch,
-                    spent=stage.clock.seconds, ema=stage.ema.shadow, ema_steps=stage.ema.steps)
+    save_checkpoint(path, stage.recipe, start=stage.start, epoch=epoch, batch=batch,
+                    spent=stage.clock.seconds, ema=stage.ema.shadow,
+                    ema_steps=stage.ema.steps, **parts, **counts)
     write_log(stage.rows, path/"log.csv")
 
 def restore_stage(
@@ -227,7 +232,7 @@ def restore_stage(
     path: Path,  # folder of the run; its recipe must be the stage's, else `ValueError`
 ) -> tuple:      # (epoch, batch) to go on with
     "Put a stage back to where its newest checkpoint was written, if there is one"
-    state = load_checkpoint(path, stage.recipe)
+    state = load_checkpoint(path, stage.recipe, start=stage.start)
     if not state: return 0, 0
     for name in _PARTS: getattr(stage, name).load_state_dict(state[name])
     for name in _COUNTS: setattr(stage, name, state[name])
@@ -299,11 +304,12 @@ def train_gan(
     loader.share_batches(*members())
     clock = Clock(recipe.epochs*loader.n_batches, recipe.minutes)
     stage = AdversarialStage(started_generator(recipe.model, start), recipe, device, clock)
+    stage.start = fingerprint(start)
     if compiled: stage.generator.forward = torch.compile(stage.generator.forward)
     facts = dict(training=asdict(recipe), start=str(start))
     run_stage(stage, loader, path, every, facts)
     if is_first():
-        curves = plot_losses(pd.DataFrame(stage.rows))
+        curves = plot_losses(pd.DataFrame(stage.rows), recipe.loss)
         curves.savefig(path/"curves.png", bbox_inches="tight")
         plt.close(curves)
     facts |= run_manifest(recipe.seed, began, device, log=stage.rows)

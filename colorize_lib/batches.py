@@ -246,6 +246,8 @@ def positions(
     "Where the photos of each source are; raises `ValueError` for one without photos or share"
     if len(shares) != len(sources):
         raise ValueError(f"{len(sources)} sources, but {len(shares)} shares")
+    if min(shares) < 0 or not sum(shares) > 0:
+        raise ValueError(f"shares must be 0 or more, and one of them more: {shares}")
     where = {f: i for i, f in enumerate(files)}
     parts = []
     for source in sources:

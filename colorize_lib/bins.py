@@ -53,7 +53,7 @@ def soft_encode(
 def class_weights(
     prior: torch.Tensor,  # (Q,) shares of the bins in the training photos, sum 1
     lam: float = .5,      # 0: weight by rarity alone; 1: all pixels alike
-    cap: float = 8.,      # largest weight
+    cap: float = 8.,      # largest weight, before the last division makes the mean 1 again
 ) -> torch.Tensor:        # (Q,), mean 1 over the training pixels
     "Weights that make rare colours heard (Zhang et al. 2016, equation 4)"
     weights = 1/((1 - lam)*prior + lam/len(prior))

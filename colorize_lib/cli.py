@@ -11,7 +11,8 @@ try:
     import os
     from collections.abc import Callable
     from contextlib import closing
-    from dataclasses import dataclass, replace
+    from dataclasses import dataclass
+    from functools import partial
     from pathlib import Path
     from typing import Annotated, Optional
 
@@ -20,18 +21,17 @@ try:
 
     from colorize_lib import __version__
     from colorize_lib.console import check_engine, check_model, Command, HELP, inputs_in
-    from colorize_lib.console import is_own_output, reason, run_command, say, shipped, start
-    from colorize_lib.console import version_option
+    from colorize_lib.console import is_own_output, reason, run_command, say, shipped
+    from colorize_lib.console import start, version_option
     from colorize_lib.core import remove_drafts, require
-    from colorize_lib.crew import bar, overlapped, room_of, Tally
+    from colorize_lib.crew import bar, news, overlapped, room_of, Tally
     from colorize_lib.folders import default_target, is_film, is_folder_target, UsageError
     from colorize_lib.folders import why_no_target, why_not_read
     from colorize_lib.looks import check_hints, Looks, MAP, part_target, tone_words, write_map
     from colorize_lib.photo_depth import painted
     from colorize_lib.photo_headers import no_file, PhotoError
-    from colorize_lib.photos import keeps_depth, not_kept, read_photo, save_photo
-    from colorize_lib.sidecar import file_facts, foreign, read_sidecar, sidecar_path
-    from colorize_lib.sidecar import write_sidecar
+    from colorize_lib.photos import check_size, keeps_depth, not_kept, read_photo, save_photo
+    from colorize_lib.sidecar import appeared, foreign, read_sidecar, write_sidecar
 except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
 
 # %% ../nbs/62b_command_line.ipynb #ad58d2fc
@@ -101,13 +101,13 @@ def plan(
     sources = {os.path.realpath(job.source) for job in jobs}
     if output and len(jobs) == 1 and os.path.realpath(jobs[0].target) in sources:
         raise UsageError(f"{jobs[0].target} is the photo itself: it would be lost")
-    taken = {}
+    taken, named = {}, {os.path.abspath(given) for given in inputs}
     for job in jobs:
         job.problem = no_file(job.source)
         if job.problem: continue
         if is_own_output(job.source):
             job.skip = "looks like our own output (rename it to colorize it)"
-        elif is_film(job.source) and job.source not in inputs:
+        elif is_film(job.source) and os.path.abspath(job.source) not in named:
             job.skip, job.told = "is a film: name it in the command to colorize it", True
         else: job.problem = why_not_read(job.source) or conflict(job, sources, taken)
         if job.problem or job.skip: continue
@@ -127,6 +127,7 @@ def colorize_file(
 ) -> tuple:             # words about what is missing, and what is not kept
     "Colorize the photo `source` into the file `target`, all of it or nothing"
     photo = read_photo(source, deep=keeps_depth(target))
+    check_size(photo.image, target)
     done = painted(colorizer, photo, weights)
     save_photo(done, target, last=last)
     kept = photo if target.suffix.lower() == _UNMARKED else done
@@ -138,20 +139,21 @@ class Painter:
     "What photos are colorized with, and what is written down about it"
     colorizer: Callable       # a `Colorizer`, or what `Looks.brush` takes
     weights: str = ""         # as for `colorize_file`
-    record: dict|None = None  # weights and options for a record of each result
+    doubt: str = ""           # the weights that samples and maps come from, if others
+    record: Callable|None = None  # part -> weights and options, for a record
+    sidecar: bool = False     # a record beside each result, not only where there was one
     workers: int = 1          # photos at once
     looks: Looks = Looks()    # which results of each photo
     hints: Path|None = None   # coloured strokes that correct them
 
     def paint(self, job: Job, last) -> tuple:
         "Make one result; words about the photo"
-        rest = job.source, job.target, self.weights + self.looks.said(job.part), last
+        rest = job.source, job.target, self.looks.said(job.part, self.weights, self.doubt), last
         if is_film(job.source):
             from colorize_lib.film import film_with_bar  # an extra
             return film_with_bar(self.colorizer, *rest)
         if job.part == MAP: return write_map(self.colorizer, *rest)
-        words = colorize_file(self.looks.brush(self.colorizer, job.part, self.hints), *rest)
-        return words if job.part == self.looks.parts[0] else ()  # once for each photo
+        return colorize_file(self.looks.brush(self.colorizer, job.part, self.hints), *rest)
 
 # %% ../nbs/62b_command_line.ipynb #13c002
 def do_job(
@@ -160,15 +162,18 @@ def do_job(
 ) -> tuple:  # words about the photo
     "Do a job, or leave it alone; raises `PhotoError` when it cannot be done"
     if job.problem: raise PhotoError(job.source, job.problem)
-    if not (job.skip or job.replaces) and os.path.lexists(job.target):
-        job.skip = f"{job.target} has appeared meanwhile"
+    if not (job.skip or job.replaces): job.skip = appeared(job.target)
     if job.skip: return (job.skip,) if job.told else ()
-    def record(draft): write_sidecar(job.source, job.target, draft=draft, **painter.record)
-    last = record if painter.record is not None else None
+    noted = painter.sidecar or painter.record and read_sidecar(job.target)
+    written = []
+    def last(draft):
+        if why := foreign(job.target, False) if job.replaces else appeared(job.target):
+            raise PhotoError(job.source, why)
+        facts = noted and painter.record(job.part)
+        if noted: written.append(write_sidecar(job.source, job.target, draft=draft, **facts))
     try: return painter.paint(job, last)
     except BaseException:  # Ctrl-C, too
-        lonely = last and not os.path.lexists(job.target) and read_sidecar(job.target)
-        if lonely: sidecar_path(job.target).unlink()
+        if written and not os.path.lexists(job.target): written[0].unlink()
         raise
 
 # %% ../nbs/62b_command_line.ipynb #5b6f2f65
@@ -195,10 +200,9 @@ def run(
     told = overlapped(attempt, jobs, room, painter.workers if painter else 1)
     shown = bar(console, hidden=len(jobs) < 2 or not console.is_terminal)
     with shown as progress, closing(told):
-        for line in progress.track(told, len(jobs), description="colorizing"):
-            if line: say(console, line)
-    for line in map(attempt, films):
-        if line: say(console, line)
+        for line in news(progress.track(told, len(jobs), description="colorizing")):
+            say(console, line)
+    for line in news(map(attempt, films)): say(console, line)
     return tally
 
 # %% ../nbs/62b_command_line.ipynb #92aca2d8
@@ -206,20 +210,18 @@ def _load_painter(
     model: str|None, engine: str, device: str, hints: Path|None, sidecar: bool, looks: Looks,
 ) -> Painter:
     "The network, what is asked of it, and what to write down about it"
-    from colorize_lib.engine import default_weights, GraphNetwork, weights_file  # with NumPy
+    from colorize_lib.engine import default_weights, GraphNetwork  # with NumPy
     from colorize_lib.inference import Colorizer
     from colorize_lib.photo_lab import cores
     name = model or default_weights()
     colorizer = Colorizer.from_pretrained(name, device, engine=engine)
     # PyTorch shares its threads among all photos
     workers = min(4, cores()) if isinstance(colorizer.network, GraphNetwork) else 1
-    label = name if name in shipped() else Path(name).stem
-    painter = Painter(colorizer, f"{label} {__version__}", None, workers, looks, hints)
-    if not sidecar: return painter
-    options = dict(model=model, engine=engine, device=device, samples=looks.samples,
-                   strength=looks.strength, hints=hints and file_facts(hints))
-    weights = dict(name=name, **file_facts(weights_file(name)))
-    return replace(painter, record=dict(weights=weights, options=options))
+    label = f"{name if name in shipped() else Path(name).stem} {__version__}"
+    doubt = "" if colorizer.knows_doubt else "bins"
+    command = dict(model=model, engine=engine, device=device)
+    record = partial(looks.record, name, doubt, hints, command)
+    return Painter(colorizer, label, doubt, record, sidecar, workers, looks, hints)
 
 def _say_unmarked(console: Console, jobs: list[Job], sidecar: bool):
     "One line for all results that cannot say what they are"
@@ -232,8 +234,8 @@ def _say_outcome(console: Console, jobs: list[Job], photos: list[Path], tally: T
     "For one photo where its results are, or why there are none; then the tally"
     if not jobs: say(console, "no photos in " + ", ".join(map(str, photos)))
     for job in jobs if len({job.source for job in jobs}) == 1 else []:
-        if job.skip: say(console, f"{job.source}: {job.skip}")
-        elif not tally.failed: say(console, job.target)
+        if job.skip and not job.told: say(console, f"{job.source}: {job.skip}")
+        elif not (job.skip or tally.failed): say(console, job.target)
     say(console, tally)
 
 # %% ../nbs/62b_command_line.ipynb #62b032
@@ -296,7 +298,7 @@ def colorize(
     samples: Annotated[int, typer.Option(show_default=False, metavar="N",
         help="2 to 9 pictures that differ where the network guesses, as NAME_color-1of3.")] = 0,
     uncertainty: Annotated[bool, typer.Option("--uncertainty",
-        help="A gray map of the guessing beside each result, NAME_uncertainty.png.")] = False,
+        help="A gray map of the guessing beside each result, PHOTO_uncertainty.png.")] = False,
     strength: Annotated[float, typer.Option(
         help="How strong the colours are: 0 gray, 1 as predicted, at most 1.5.")] = 1.,
     force: Annotated[bool, typer.Option("--force",

@@ -6,6 +6,8 @@
 __all__ = ['ab_colourfulness', 'colourfulness_loss', 'gradient_loss', 'colour_terms', 'chroma_curve', 'FeatureLoss']
 
 # %% ../nbs/52b_colour_terms.ipynb #52b005
+import copy
+
 from torch import nn
 import torch
 import torch.nn.functional as F
@@ -78,7 +80,7 @@ class FeatureLoss(nn.Module):
     "How different two colourings of a photo look to a trained network: LPIPS as a loss (Zhang et al. 2018)"
     def __init__(self):
         super().__init__()
-        self.net = load_lpips()
+        self.net = copy.deepcopy(load_lpips())  # the shared one stays where it is
 
     def train(self, mode=True): return self  # it looks, it does not learn
 

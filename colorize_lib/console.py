@@ -20,7 +20,7 @@ import typer
 from . import __version__, core
 from .folders import find_photos, is_film, list_media, MARK, READABLE
 from .folders import reads_films
-from .photo_headers import open_header, PhotoError
+from .photo_headers import open_header, PhotoError, screen_lock
 from .photo_notes import SOFTWARE
 from .photo_xmp import NOTE
 
@@ -38,7 +38,8 @@ def say(
 ):
     "One line of plain text: no markup, no wrapping; silence where nobody reads any more"
     plain = dict(markup=False, highlight=False, emoji=False, soft_wrap=True)
-    try: console.print(readable(text), **plain)
+    try:
+        with screen_lock: console.print(readable(text), **plain)
     except (OSError, SystemExit):  # Rich leaves the program when a pipe is broken
         console.quiet = True
         if console.stderr: sys.stderr = None  # else Python tries again at its end
@@ -88,7 +89,7 @@ def is_own_output(path: Path) -> bool:
     suffixes = {path.suffix, *READABLE, *(s.upper() for s in READABLE)}
     # a result that had to change its format has its photo's whole name: a.gif_color.png
     names = [stem, *(stem + suffix for suffix in suffixes)] if stem else []
-    return any(os.path.lexists(path.with_name(name)) for name in names) or has_note(path)
+    return any(os.path.isfile(path.with_name(name)) for name in names) or has_note(path)
 
 def inputs_in(
     folder: Path,

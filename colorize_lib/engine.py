@@ -91,7 +91,8 @@ def read_facts(
     try:
         with safe_open(path, "np") as file: facts = file.metadata() or {}
         architecture = json.loads(facts["model"])
-        architecture["name"], dict(architecture["kwargs"])
+        if not isinstance(architecture["name"], str): raise TypeError("its name is no text")
+        dict(architecture["kwargs"])
     except (SafetensorError, OSError) as e:
         refuse(path, f"not a whole safetensors file ({e})", e)
     except (KeyError, TypeError, ValueError) as e:
@@ -114,7 +115,9 @@ def read_tensors(
     "The weights that a graph needs; raises `ValueError` for NaN and infinity"
     with safe_open(path, "np") as file:
         names = [name for name in file.keys() if not name.endswith("num_batches_tracked")]
-        tensors = {name: file.get_tensor(name).astype(np.float32) for name in names}
+        try: tensors = {name: file.get_tensor(name).astype(np.float32) for name in names}
+        except (TypeError, SafetensorError) as e:  # NumPy has no bfloat16
+            refuse(path, "its numbers are of a kind that NumPy lacks; --engine torch runs it", e)
     if not all(np.isfinite(value).all() for value in tensors.values()):
         refuse(path, "holds NaN or infinity")
     return tensors
@@ -162,7 +165,9 @@ class GraphNetwork:
         except Exception as e:  # ONNX Runtime has a class of its own for each kind
             refuse(path, "its tensors do not fit its architecture", e)
         chosen = CHOICES.get(architecture["name"], set()) & set(architecture["kwargs"])
-        self.choices = {k: np.asarray(architecture["kwargs"][k], np.float32) for k in chosen}
+        try: self.choices = {k: np.asarray(float(architecture["kwargs"][k]), np.float32) for k in chosen}
+        except (TypeError, ValueError) as e:
+            refuse(path, "a choice of its architecture is no number", e)
         self.answers = {answer.name for answer in self.session.get_outputs()}
 
     def __call__(

@@ -67,6 +67,7 @@ def work(
     "Check, export, say what was made; raises `ValueError` for wrong commands"
     check_model(model)
     if output.suffix.lower() != ".onnx": raise ValueError(f"{output}: its name must end in .onnx")
+    if output.is_dir(): raise ValueError(f"{output} is a folder")
     if output.exists() and not force: raise ValueError(f"{output} exists, use --force to replace it")
     gap = export(model, output)
     say(console, f"{output}: {output.stat().st_size/1e6:.1f} MB, "

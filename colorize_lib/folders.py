@@ -144,7 +144,8 @@ def default_target(source: Path) -> Path:
     "Where the result goes when nobody says otherwise: `photo.jpg` → `photo_color.jpg`"
     suffix = source.suffix.lower()
     if is_film(source) and suffix not in FILM_RESULTS:
-        return source.with_name(f"{source.name}{MARK}.mkv")
+        # the sound of old phones has no place in an MKV
+        return source.with_name(f"{source.name}{MARK}{'.mov' if suffix == '.3gp' else '.mkv'}")
     if suffix in WRITABLE or suffix not in READABLE:
         return source.with_name(f"{source.stem}{MARK}{source.suffix}")
     return source.with_name(f"{source.name}{MARK}{'.jpg' if suffix in _JPEGS else '.png'}")
@@ -166,6 +167,9 @@ def is_folder_target(
     if (many or asked) and (os.path.lexists(output) or as_file):
         kind = "there is more than one result" if many else "a folder is asked for"
         raise UsageError(f"{output} is one file, but {kind}: give a folder")
+    if not (many or asked or output.suffix) and os.path.lexists(output):
+        raise UsageError(f"{output} is there and is no folder: give a folder, or another name")
     if many or asked or not output.suffix: return True
     if as_file: return False
-    raise UsageError(f"{output}: {why_not_written(output)}; if it is a folder, write {output}/")
+    why = why_no_target(inputs[0], output)
+    raise UsageError(f"{output}: {why}; if it is a folder, write {output}/")

@@ -128,11 +128,15 @@ class Colorizer:
         ab *= gain*c/(c + knee + 1e-6)
         return ab if isinstance(L, np.ndarray) else L.new_tensor(ab)
 
+    @property
+    def knows_doubt(self) -> bool:
+        "Does this network have a distribution? Where it has none, the shipped `bins` is asked"
+        return "moments" in getattr(self.network, "answers", ())
+
     @cached_property
     def distribution(self) -> Distribution:
-        "What is possible: by this network, or by the shipped `bins` where it has no distribution"
-        own = "moments" in getattr(self.network, "answers", ())
-        return Distribution(self.network if own else GraphNetwork("bins"))
+        "What is possible"
+        return Distribution(self.network if self.knows_doubt else GraphNetwork("bins"))
 
     def spread(
         self, image,    # as for a call

@@ -17,6 +17,7 @@ from PIL import Image
 from .folders import is_film, MARK, UsageError
 from .photo_notes import coloured
 from .photos import read_photo, save_photo
+from .sidecar import file_facts
 
 # %% ../nbs/62e_looks.ipynb #62e011
 SAMPLES = 9      # at most
@@ -61,20 +62,31 @@ class Looks:
         asked = self.options(part, hints)
         return partial(colorizer, **asked) if asked else colorizer
 
-    def said(self, part: str) -> str:
-        "The same, for the note in a result"
-        if part == MAP: return ", map of uncertainty"
-        words = f", sample {part[0]} of {self.samples}" if part else ""
-        return words if self.strength == 1 else f"{words}, strength {self.strength:g}"
+    def record(self, name: str, doubt: str, hints: Path|None, command: dict, part: str) -> dict:
+        "Weights and options for the record of one of `parts`"
+        from colorize_lib.engine import weights_file  # with NumPy
+        def facts(name): return dict(name=name, **file_facts(weights_file(name)))
+        named = dict(part=part) if part else {}
+        if part == MAP: return dict(weights=facts(doubt or name), options=command | named)
+        others = dict(doubt=facts(doubt)) if part and doubt else {}
+        asked = dict(samples=self.samples, strength=self.strength, hints=hints and file_facts(hints))
+        return dict(weights=facts(name) | others, options=command | asked | named)
+
+    def said(self, part: str, weights: str = "", doubt: str = "") -> str:
+        "What made one of `parts`, for the note in it; `doubt`: the weights it comes from, if others"
+        if part == MAP: return f"{doubt or weights}, map of uncertainty"
+        if part: weights += f" with {doubt}"*bool(doubt) + f", sample {part[0]} of {self.samples}"
+        return weights if self.strength == 1 else f"{weights}, strength {self.strength:g}"
 
 # %% ../nbs/62e_looks.ipynb #62e021
 def part_target(
     target: Path,  # of the usual result
     part: str,     # one of `Looks.parts`
 ) -> Path:
-    "Where one of several results goes: `a_color.jpg` → `a_color-2of4.jpg`, `a_uncertainty.png`"
+    "Where one of several goes: `a_color.jpg` → `a_color-2of4.jpg`, and `a.jpg_uncertainty.png`"
     if not part: return target
-    if part == MAP: return target.with_name(f"{target.stem.removesuffix(MARK)}_{MAP}.png")
+    if part == MAP:  # with the suffix, for beside `a.jpg` there may be an `a.png`
+        return target.with_name(f"{target.stem.removesuffix(MARK)}{target.suffix}_{MAP}.png")
     return target.with_name(f"{target.stem}-{part}{target.suffix}")
 
 # %% ../nbs/62e_looks.ipynb #62e036

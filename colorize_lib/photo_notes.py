@@ -140,15 +140,21 @@ def _read_iptc(im: Image.Image) -> bytes:
             order = "<" if im.tag_v2.prefix == b"II" else ">"
             found = struct.pack(f"{order}{len(found)}I", *found)
         return found or im.get_photoshop_blocks().get(0x0404, {}).get("data", b"")
-    if text := im.info.get("Raw profile type iptc"): return _in_8bim(_raw_profile(text))
+    for kind in ("iptc", "8bim"):
+        if text := im.info.get(f"Raw profile type {kind}"): return _in_8bim(_raw_profile(text))
     return im.info.get("photoshop", {}).get(0x0404, b"")
 
 # %% ../nbs/61f_photo_notes.ipynb #bbfbe12b
+def _decoded(text: bytes) -> str:
+    "A comment; older programs wrote umlauts in Latin-1"
+    try: return text.decode("utf-8")
+    except UnicodeDecodeError: return text.decode("latin-1")
+
 def _read_text(im: Image.Image) -> tuple:
     "Pairs of key and value: a PNG's texts, the comment of a JPEG or GIF"
     comment = im.info.get("comment")
     if im.format in ("JPEG", "MPO", "GIF") and comment:
-        return (("Comment", comment.decode("utf-8", "replace")),)
+        return (("Comment", _decoded(comment)),)
     pairs = getattr(im, "text", {}) if im.format == "PNG" else {}
     return tuple((key, str(value)) for key, value in pairs.items()
                  if not key.startswith(("XML:", "Raw profile type ")))
@@ -167,6 +173,12 @@ def _read_dpi(im: Image.Image) -> tuple | None:
     except (TypeError, ValueError, ArithmeticError): return None
     return (across, down) if 1 < across < 65_000 and 1 < down < 65_000 else None
 
+def _read_xmp(im: Image.Image) -> bytes:
+    "A packet of XMP, or nothing; raises `ValueError`"
+    packet = im.info.get("xmp")
+    if not packet and (text := im.info.get("Raw profile type xmp")): packet = _raw_profile(text)
+    return tidy_xmp(packet) if packet else b""
+
 def read_notes(
     im: Image.Image,  # as opened
 ) -> tuple:           # (`Notes`, words about what cannot be read)
@@ -177,9 +189,10 @@ def read_notes(
         try: found[field] = read(im)
         except Exception:  # such notes are often broken; the photo is still good
             said.append(f"its {name} cannot be read and is left out")
-    if im.info.get("xmp"):
-        try: found["xmp"] = tidy_xmp(im.info["xmp"])
-        except ValueError: said.append("its XMP cannot be read and is left out")
+    try: found["xmp"] = _read_xmp(im)
+    except ValueError: said.append("its XMP cannot be read and is left out")
+    if b"HasExtendedXMP" in im.info.get("xmp", b""):
+        said.append("only the first part of its XMP is kept")
     return Notes(**found), said
 
 # %% ../nbs/61f_photo_notes.ipynb #173e8e6a

@@ -6,13 +6,13 @@
 __all__ = ['NOTE', 'COMPOSITE', 'tidy_xmp', 'marked_xmp', 'short_xmp', 'with_iptc']
 
 # %% ../nbs/61e_photo_xmp.ipynb #37b7da04
-import struct
+import struct, threading
 from io import BytesIO
 from xml.etree import ElementTree as ET
 
 # %% ../nbs/61e_photo_xmp.ipynb #f6c13e65
 _SPACES = dict(
-    x="adobe:ns:meta/", rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    xmpNote="http://ns.adobe.com/xmp/note/", x="adobe:ns:meta/", rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     xmp="http://ns.adobe.com/xap/1.0/", xmpMM="http://ns.adobe.com/xap/1.0/mm/",
     stEvt="http://ns.adobe.com/xap/1.0/sType/ResourceEvent#",
     exif="http://ns.adobe.com/exif/1.0/", tiff="http://ns.adobe.com/tiff/1.0/",
@@ -25,11 +25,14 @@ _UNTRUE = [("tiff", word) for word in (
     "YCbCrPositioning YCbCrSubSampling NativeDigest").split()]
 _UNTRUE += [("exif", word) for word in (
     "ColorSpace", "PixelXDimension", "PixelYDimension", "NativeDigest")]
-_UNTRUE += [("photoshop", "ICCProfile"), ("photoshop", "ColorMode"), ("xmp", "Thumbnails")]
+_UNTRUE += [("photoshop", "ICCProfile"), ("photoshop", "ColorMode"), ("xmp", "Thumbnails"),
+            ("xmpNote", "HasExtendedXMP")]  # which lies in another part of the file
 
 def _name(space: str, word: str) -> str:
     "A name as ElementTree writes it"
     return f"{{{_SPACES[space]}}}{word}"
+
+_prefixes = threading.Lock()  # ElementTree has one table of them for all threads
 
 def _register(prefix: str, space: str) -> None:
     "Let ElementTree write `space` with the prefix that people know"
@@ -43,7 +46,8 @@ def _parse_xmp(xmp: bytes):
         raise ValueError("no XMP packet")  # neither belongs there, and entities can be a trap
     try:
         xmp = xmp.rstrip(b"\0 \n")
-        for _, pair in ET.iterparse(BytesIO(xmp), ["start-ns"]): _register(*pair)
+        with _prefixes:
+            for _, pair in ET.iterparse(BytesIO(xmp), ["start-ns"]): _register(*pair)
         root = ET.fromstring(xmp)
     except ET.ParseError as error: raise ValueError(str(error)) from None
     rdf = root if root.tag == _name("rdf", "RDF") else root.find(_name("rdf", "RDF"))
@@ -52,11 +56,13 @@ def _parse_xmp(xmp: bytes):
 
 def _write_xmp(rdf) -> bytes:
     "A packet around an `rdf:RDF` element"
-    for pair in _SPACES.items(): _register(*pair)
     root = ET.Element(_name("x", "xmpmeta"))
     root.append(rdf)
+    with _prefixes:
+        for pair in _SPACES.items(): _register(*pair)
+        packet = ET.tostring(root)
     begin = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'.encode()
-    return begin + ET.tostring(root) + b'<?xpacket end="w"?>'
+    return begin + packet + b'<?xpacket end="w"?>'
 
 # %% ../nbs/61e_photo_xmp.ipynb #61e020
 def _remove(rdf, names) -> None:

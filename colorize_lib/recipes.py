@@ -94,13 +94,26 @@ ADVERSARIAL["attended"] = replace(
 ADVERSARIAL["bins"] = ADVERSARIAL["compact"]
 
 # %% ../nbs/34e_recipes.ipynb #5f5d4a84
+_KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a word",
+          tuple: "several numbers"}
+
+def _checked(name: str, value, usual):
+    "A new value of a setting, of the kind of the usual one; else `ValueError`"
+    kind = type(usual)
+    right = isinstance(value, (int, float) if kind is float else (tuple, list) if kind is tuple
+                       else kind) and isinstance(value, bool) == (kind is bool)
+    if not right: raise ValueError(f"{name} must be {_KINDS[kind]}, not {value!r}")
+    if name in ("size", "batch_size", "epochs") and value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value}")
+    return tuple(value) if kind is tuple else value
+
 def recipe_for(
     model: str,               # one of `weights.GENERATORS`
     profile: str,             # smoke, laptop: its size, batch, epochs; full: the recipe's own
     recipes: dict = RECIPES,  # of the stage: these, or `ADVERSARIAL`
-    **changes,                # settings to change by hand
+    /, **changes,                # settings to change by hand
 ) -> Recipe:
-    "A named recipe, scaled to a profile; raises `ValueError` for names that are not known"
+    "A named recipe, scaled to a profile; raises `ValueError` for what it does not know"
     if model not in recipes:
         raise ValueError(f"model {model!r} is not one of {', '.join(recipes)}")
     recipe = recipes[model]
@@ -108,8 +121,10 @@ def recipe_for(
     unknown = set(changes) - set(asdict(recipe))
     if unknown: raise ValueError(f"this stage has no setting {', '.join(sorted(unknown))}")
     if profile != "full":
-        recipe = replace(recipe, size=p.size, batch_size=p.batch_size, epochs=p.epochs)
-    return replace(recipe, **changes)
+        size = max(p.size, 128) if model == "plain" else p.size  # its seven halvings
+        recipe = replace(recipe, size=size, batch_size=p.batch_size, epochs=p.epochs)
+    usual = asdict(recipe)
+    return replace(recipe, **{k: _checked(k, value, usual[k]) for k, value in changes.items()})
 
 # %% ../nbs/34e_recipes.ipynb #44ecc5eb
 def learning_rate(

@@ -86,15 +86,15 @@ def read_parts(
 def load_checkpoint(
     path: Path,  # folder of the run
     recipe,      # the checkpoint's must be the same, else `ValueError`
+    **same,      # what else in the state must be the same, such as `start`
 ) -> dict:       # the state; empty where there is no checkpoint yet
     "The newest checkpoint of a run; random generators go on from there"
     found = sorted(path.glob("checkpoint-*"))
     if not found: return {}
     state = read_parts(found[-1])
-    theirs = state["recipe"]
-    ours = asdict(recipe)
+    theirs = state["recipe"] | {name: state.get(name) for name in same}
     changes = [f"{name}: {theirs.get(name)} there, {value} now"
-               for name, value in ours.items() if theirs.get(name) != value]
+               for name, value in (asdict(recipe) | same).items() if theirs.get(name) != value]
     if changes:
         raise ValueError(f"{found[-1]}: belongs to another recipe ({', '.join(changes)}); "
                          "choose another folder or the same settings")
@@ -234,11 +234,13 @@ def freeze_encoder(
     depthwise: bool = True,  # whether the depthwise kernels of the other parts learn
 ):
     "Keep the first parts of an encoder as they are, and where asked all depthwise kernels"
+    encoder = getattr(model, "encoder", None)
+    if parts and not hasattr(encoder, "stem") or encoder is None and not depthwise:
+        raise ValueError("frozen, depthwise: not for this kind of encoder")
     if parts:
-        first = [model.encoder.stem, *model.encoder.stages][:parts]
-        for part in first: part.requires_grad_(False)
+        for part in [encoder.stem, *encoder.stages][:parts]: part.requires_grad_(False)
     if depthwise: return
-    kernels = [m for m in model.encoder.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    kernels = [m for m in encoder.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
     for kernel in kernels: kernel.requires_grad_(False)
 
 class FreezeEncoder(Callback):
@@ -250,15 +252,14 @@ class FreezeEncoder(Callback):
     def before_fit(self): freeze_encoder(self.model, self.parts, self.depthwise)
     def before_train(self): self.model.encoder.eval()
 
-
 # %% ../nbs/34d_runs.ipynb #7a235d2f
 def parameter_groups(
-    model: nn.Module,
+    model: nn.Module,  # in fastai's U-Net the encoder is the first of its `layers`
 ) -> list:  # parameters of the encoder (none without one), and all others
     "Split off the encoder, so that it can learn at its own rate"
-    encoder = list(getattr(model, "encoder", nn.Identity()).parameters())
-    known = {id(p) for p in encoder}
-    return [encoder, [p for p in model.parameters() if id(p) not in known]]
+    encoder = getattr(model, "encoder", getattr(model, "layers", [nn.Identity()])[0])
+    known = {id(p) for p in encoder.parameters()}
+    return [list(encoder.parameters()), [p for p in model.parameters() if id(p) not in known]]
 
 # %% ../nbs/34d_runs.ipynb #34a053
 def started_generator(
@@ -267,14 +268,14 @@ def started_generator(
 ) -> nn.Module:
     "A trained generator, or a new one with every tensor that fits; `ValueError` if none does"
     theirs, _ = load_generator(start)
-    if name in ("", theirs.architecture["name"]): return theirs
+    kind = theirs.architecture["name"]
+    if name in ("", kind): return theirs
     model = build_generator(name)
     ours = model.state_dict()
     fits = {k: v for k, v in theirs.state_dict().items()
             if k in ours and v.shape == ours[k].shape}
     missing = [k for k in ours if k.startswith("encoder.") and k not in fits]
     if missing or not fits:
-        kind = theirs.architecture["name"]
         raise ValueError(f"{start}: a network of another kind ({kind}), nothing fits {name}")
     model.load_state_dict(fits, strict=False)
     return model

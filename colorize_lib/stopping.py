@@ -6,15 +6,18 @@
 __all__ = ['plot_losses', 'score_snapshots', 'choose_snapshot']
 
 # %% ../nbs/34f_stopping.ipynb #34f005
-import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import torch
+
+from .losses import discriminator_loss
 
 # %% ../nbs/34f_stopping.ipynb #08039
 def plot_losses(
     log: pd.DataFrame,  # rows of an `AdversarialStage`: step, d, d_real, d_fake, g, l1
+    loss: str = "bce",  # one of `GAN_LOSSES`: where a discriminator stands that knows nothing
 ) -> plt.Figure:
     "All components of the losses, and how often D is right (the thesis's figure 3.2)"
     panels = {
@@ -27,7 +30,8 @@ def plot_losses(
             if name in log: ax.plot(log.step, log[name], label=label)
         ax.set(title=title, xlabel="step")
         ax.legend()
-    axes[0].axhline(math.log(2), color="0.6", ls="--")
+    undecided = discriminator_loss(torch.zeros(1), torch.zeros(1), loss).item()
+    axes[0].axhline(undecided, color="0.6", ls="--")
     axes[1].axhline(0.5, color="0.6", ls="--")
     axes[1].set_ylim(0, 1)
     return fig
@@ -61,5 +65,5 @@ def choose_snapshot(
     first = scores[scores.step == 0].iloc[0]
     near = scores.l1 <= (1 + l1_slack)*first.l1
     calm = scores.glow <= scores.true_glow if "glow" in scores else True  # older ones lack it
-    allowed = scores[near & calm & (scores.lpips <= first.lpips)]
+    allowed = scores[near & calm & (scores.lpips <= first.lpips) | (scores.step == 0)]
     return int(allowed.loc[allowed.gap.abs().idxmin()].step)

@@ -143,7 +143,8 @@ def if_given(
 Photos = if_given(list[Path], "Folder or .tar of colour photos; again for more. With train/ "
                   "and val/ inside, these are the split. Default: six samples, to try it.")
 Model = Annotated[str, typer.Option(
-    help="Architecture: compact, refined, attended, bins, thesis or plain.")]
+    help="Recipe, and architecture: compact, refined, attended, bins, thesis or plain. (Most gan "
+         "recipes keep the architecture of the weights that they begin with.)")]
 Stage = Annotated[str, typer.Option(help="l1 (pretraining; bins brings its own loss), "
                                     "or gan (after it, with --from).")]
 Out = if_given(Path, "Folder of the run; the same folder again goes on with it. "
@@ -154,11 +155,11 @@ Amount = Annotated[str, typer.Option("--profile", help="smoke (seconds), laptop,
                                      "recipe's own size and length).")]
 
 # %% ../nbs/63_training_command.ipynb #63t021
-Epochs = if_given(int, "Instead of the recipe's.")
+Epochs = if_given(int, "Instead of the recipe's.", min=1)
 Minutes = if_given(float, "Train for so long instead, and end on time; reading the photos "
                    "comes before.", min=0.01)
-Size = if_given(int, "Side of the training crops, pixels.")
-Batch = if_given(int, "Photos a batch.")
+Size = if_given(int, "Side of the training crops, pixels.", min=1)
+Batch = if_given(int, "Photos a batch.", min=1)
 Rate = if_given(float, "Peak learning rate.")
 Pretrained = if_given(bool, "Start the encoder from ImageNet weights.")
 Frozen = if_given(int, "How many first parts of the encoder never change.")

@@ -33,7 +33,7 @@ from .colour_terms import colour_terms
 from .core import native_bfloat16, pick_device, run_manifest, seed_everything
 from .processes import average_gradients, is_first, mean_everywhere, members
 from .recipes import L1Recipe, learning_rate, RECIPES, recipe_for
-from .weights import build_generator, save_generator
+from .weights import build_generator, fingerprint, save_generator
 
 # %% ../nbs/34a_pretraining.ipynb #173b36cf
 def match_size(
@@ -76,6 +76,7 @@ class Stage(Callback):
     order = 10
     def __init__(self, recipe: L1Recipe, ema: EMA, ratio: L1Ratio, clock: Clock):
         self.recipe = recipe
+        self.start = ""      # the fingerprint of the weights that the run began with
         self.ema = ema
         self.ratio = ratio
         self.clock = clock
@@ -173,7 +174,7 @@ def save(self: Checkpoints, epoch: int):
     counts = {name: getattr(stage, name) for name in _KEPT}
     seconds = time.time() - stage.began if stage.batch else 0.0
     save_checkpoint(
-        self.path, stage.recipe, **counts, epoch=epoch, seconds=seconds,
+        self.path, stage.recipe, start=stage.start, **counts, epoch=epoch, seconds=seconds,
         spent=stage.clock.seconds, ema=stage.ema.shadow, ema_steps=stage.ema.steps,
         model=self.model.state_dict(), opt=self.opt.opt.state_dict())
 
@@ -183,7 +184,7 @@ def restore(
     path: Path,  # folder of the run; its recipe must be the stage's, else `ValueError`
 ):
     "Put learner and stage back to where the newest checkpoint was written, if there is one"
-    state = load_checkpoint(path, stage.recipe)
+    state = load_checkpoint(path, stage.recipe, start=stage.start)
     if not state: return
     learn.model.load_state_dict(state["model"])
     learn.opt.opt.load_state_dict(state["opt"])
@@ -290,6 +291,7 @@ def train_l1(
     loader.share_batches(*members())
     loader.set_position(0)
     learn, stage = l1_learner(dls, model, recipe, path, every, compiled)
+    stage.start = fingerprint(start) if start else "new"
     restore(learn, stage, path)
     epochs = 10_000 if recipe.minutes else recipe.epochs
     if stage.clock.share(stage.step) < 1: learn.fit(epochs)

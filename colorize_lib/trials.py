@@ -69,7 +69,7 @@ def fit(
     groups = [dict(params=own, lr=lr) for own, lr in zip(parameter_groups(model), rates)]
     adam = torch.optim.AdamW(groups, betas=recipe.betas, weight_decay=recipe.weight_decay,
                              fused=True)
-    schedule = OneCycleLR(adam, rates, total_steps=len(batches))
+    schedule = OneCycleLR(adam, rates, total_steps=len(batches))  # moves the first momentum, too
     ema = EMA(model, recipe.ema)
     losses = []
     model.train(not norm_frozen)
@@ -79,7 +79,7 @@ def fit(
         loss = l1_loss(pred, yb)
         adam.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        if recipe.clip: nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         adam.step()
         schedule.step()
         ema.update(model)

@@ -492,7 +492,7 @@ def test_several_results(tmp_path, weights, monkeypatch):
     run = lambda *args: colorize(*args, "--model", weights, "--sidecar")
     names = [f"a_color-{k}of3.jpg" for k in (1, 2, 3)]
     code, told = run("a.jpg", "--samples", 3, "--uncertainty", "--strength", .8)
-    assert code == 0 and told.splitlines() == [*names, "a_uncertainty.png", "4 colorized, 0 skipped, 0 failed"], told
+    assert code == 0 and told.splitlines() == [*names, "a.jpg_uncertainty.png", "4 colorized, 0 skipped, 0 failed"], told
     pictures = [read_photo(name).image for name in names]
     assert len({picture.tobytes() for picture in pictures}) == 3
     for name, picture in zip(names, pictures):
@@ -500,8 +500,8 @@ def test_several_results(tmp_path, weights, monkeypatch):
     assert b"untrained " in Path(names[1]).read_bytes() and b", sample 2 of 3, strength 0.8" in Path(names[1]).read_bytes()
     options = json.loads(sidecar_path(Path(names[1])).read_text())["options"]
     assert (options["samples"], options["strength"]) == (3, .8)
-    with Image.open("a_uncertainty.png") as doubt: assert (doubt.mode, doubt.size) == ("L", photo.size)
-    assert has_note(Path("a_uncertainty.png")) and sidecar_path(Path("a_uncertainty.png")).exists()
+    with Image.open("a.jpg_uncertainty.png") as doubt: assert (doubt.mode, doubt.size) == ("L", photo.size)
+    assert has_note(Path("a.jpg_uncertainty.png")) and sidecar_path(Path("a.jpg_uncertainty.png")).exists()
 
     Path("strokes.png").rename(tmp_path.with_suffix(".png")) # not a photo of this folder
     before = files_in(tmp_path)

@@ -68,7 +68,7 @@ def test_a_photo_without_pytorch(tmp_path):
     several = "a.jpg", "--samples", 2, "--uncertainty", "--strength", 1.2
     run = blocked("from colorize_lib.cli import main\nsys.argv[0] = 'colorize'\nmain()", *several, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
-    assert {f.name for f in tmp_path.iterdir()} >= {"a_color-1of2.jpg", "a_color-2of2.jpg", "a_uncertainty.png"}
+    assert {f.name for f in tmp_path.iterdir()} >= {"a_color-1of2.jpg", "a_color-2of2.jpg", "a.jpg_uncertainty.png"}
 
 
 def test_hints_need_scipy_and_no_pytorch(tmp_path):
