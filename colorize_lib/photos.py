@@ -65,7 +65,8 @@ def _with_end_mark(file) -> Image.Image:
 
 def _load(im: Image.Image, file) -> tuple:
     "(the picture with its pixels, words about it); raises what the decoder raises"
-    start, height = file.tell(), im.height  # a TIFF may be turned while it is decoded
+    start = file.tell()
+    height = im.tag_v2[257] if im.format == "TIFF" else im.height  # Pillow turns what lies
     slow = im.format == "PPM" and im.tile[0].codec_name.startswith("ppm")
     if slow and im.mode != "1": return read_odd_ppm(im, file), []
     try:

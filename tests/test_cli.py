@@ -673,6 +673,101 @@ def test_sidecar(tmp_path, weights, monkeypatch):
     assert Path("out/a_color.jpg.json").read_text() == "my notes"
 
 
+def test_a_result_made_anew_gets_a_new_record(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = lambda *args: colorize(*args, "--model", weights)
+    for name in ("a.jpg", "b.bmp"):
+        gray_photo(40, 30).save(name)
+        assert run(name, "--sidecar")[0] == 0
+        for strength in (.3, .6): # a BMP has no other proof than its record
+            assert run(name, "--force", "--strength", strength)[0] == 0
+            target = Path(name[0] + "_color" + name[1:])
+            record = json.loads(sidecar_path(target).read_text())
+            assert record["result"] == file_facts(target) and record["options"]["strength"] == strength
+
+
+def test_maps_and_samples_name_their_weights(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "a.png"): gray_photo(40, 30).save(name)
+    code, told = colorize("a.jpg", "a.png", "--uncertainty", "--sidecar", "--samples", 2, "--strength", .5)
+    assert code == 0 and "6 colorized" in told, told
+    records = {name: json.loads(Path(f"{name}.json").read_text()) for name in ("a.jpg_uncertainty.png", "a.png_uncertainty.png", "a_color-1of2.jpg")}
+    doubt, _, sample = records.values()
+    assert doubt["weights"]["name"] == "bins" == sample["weights"]["doubt"]["name"] and sample["weights"]["name"] == "gan"
+    assert doubt["options"] == dict(model=None, engine="auto", device="auto", part="uncertainty")
+    assert (sample["options"]["part"], sample["options"]["strength"]) == ("1of2", .5)
+    assert b"weights bins, map of uncertainty" in Path("a.jpg_uncertainty.png").read_bytes()
+    assert b" with bins, sample 1 of 2, strength 0.5" in Path("a_color-1of2.jpg").read_bytes()
+
+
+def test_what_appears_while_a_photo_is_painted_is_spared(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gray_photo(40, 30).save("a.jpg")
+    def slow(*args, **kwargs):
+        Path("a_color.jpg").write_text("mine")
+        return before(*args, **kwargs)
+    before = cli.painted
+    monkeypatch.setattr(cli, "painted", slow)
+    for args in ((), ("--force",)):
+        code, told = colorize("a.jpg", "--model", weights, *args)
+        assert code == 1 and ("a_color.jpg has appeared meanwhile" in told or "is not a result" in told), told
+        assert files_in(tmp_path) == ["a.jpg", "a_color.jpg"] and Path("a_color.jpg").read_text() == "mine"
+        Path("a_color.jpg").unlink()
+
+
+def test_a_bad_photo_with_several_results_is_named_once(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("bad.jpg").write_text("not a photo")
+    code, told = colorize("bad.jpg", "--model", weights, "--samples", 3, "--uncertainty")
+    assert code == 1 and told.count("bad.jpg") == 1 and "4 failed" in told, told
+
+
+@pytest.mark.parametrize("lies", ["pipe", "deep"])
+def test_odd_records_stop_nothing(tmp_path, weights, monkeypatch, lies):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "b.jpg"): gray_photo(40, 30).save(name)
+    if lies == "pipe": os.mkfifo("a_color.jpg.json")
+    else: Path("a_color.jpg.json").write_text("["*200_000)
+    run = shell("a.jpg", "b.jpg", "--sidecar", "--model", weights, cwd=tmp_path)
+    assert run.returncode == 1 and "1 colorized, 0 skipped, 1 failed" in run.stderr and "a_color.jpg.json is not a result" in run.stderr
+
+
+def test_messages_come_through_while_a_tiff_is_read(tmp_path):
+    "libtiff's own lines are caught for the whole process; ours wait until it has done"
+    code = ("import threading, time; from rich.console import Console; from colorize_lib.console import say\n"
+            "from colorize_lib.photo_headers import silenced\n"
+            "def decode():\n    with silenced(True): time.sleep(.5)\n"
+            "thread = threading.Thread(target=decode); thread.start(); time.sleep(.2)\n"
+            "say(Console(stderr=True), 'a bad photo'); thread.join()")
+    run = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert run.stderr == "a bad photo\n"
+
+
+def test_a_photo_beside_a_folder_of_its_name_is_a_photo(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("album/garden").mkdir(parents=True)
+    gray_photo(40, 30).save("album/garden_color.jpg")
+    assert "1 colorized" in colorize("album", "--model", weights)[1]
+
+
+def test_a_name_without_suffix_that_is_no_folder(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    gray_photo(40, 30).save("a.jpg")
+    Path("out").write_text("mine")
+    code, told = colorize("a.jpg", "-o", "out", "--model", weights)
+    assert code == 2 and "out is there and is no folder" in told and Path("out").read_text() == "mine"
+
+
+def test_too_large_for_the_format_is_said_before_the_work(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (70_000, 8), 90).save("wide.png")
+    monkeypatch.setattr(cli, "painted", lambda *args: pytest.fail("was painted"))
+    for name, form in (("o.jpg", "JPEG"), ("o.webp", "WEBP"), ("o.avif", "AVIF")):
+        if form == "AVIF" and not features.check("avif"): continue
+        code, told = colorize("wide.png", "-o", name, "--model", weights)
+        assert code == 1 and f"{name}: {form} holds at most" in told and "70000" in told, told
+
+
 def test_a_result_says_so_to_people_and_programs(tmp_path, weights, monkeypatch):
     monkeypatch.chdir(tmp_path)
     gray_photo(40, 30).save("a.png")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from colorize_lib import photo_depth
 from colorize_lib.console import has_note
@@ -16,7 +17,7 @@ from colorize_lib.photo_colours import _described_icc, curve, icc_tags, make_icc
 from colorize_lib.photo_depth import deep_lightness, deep_photo, painted
 from colorize_lib.photo_headers import _memory, open_photo, reads_heic
 from colorize_lib.photo_notes import coloured
-from colorize_lib.photo_xmp import COMPOSITE, NOTE, tidy_xmp
+from colorize_lib.photo_xmp import COMPOSITE, marked_xmp, NOTE, tidy_xmp
 from colorize_lib.photo_writers import PACKINGS
 from colorize_lib.photos import not_kept, Photo, PhotoError, read_photo, save_photo
 
@@ -350,6 +351,48 @@ def test_the_comment_of_a_jpeg(tmp_path):
     Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", comment="Großmutter")
     with Image.open(save_photo(read_photo(tmp_path/"a.jpg"), tmp_path/"b.jpg")) as im: assert im.info["comment"].decode() == "Großmutter"
     with Image.open(save_photo(read_photo(tmp_path/"a.jpg"), tmp_path/"b.png")) as im: assert im.text["Comment"] == "Großmutter"
+
+
+def test_a_comment_in_latin_1(tmp_path):
+    Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", comment="Großmutter, München".encode("latin-1"))
+    assert read_photo(tmp_path/"a.jpg").notes.text == (("Comment", "Großmutter, München"),)
+
+
+def raw_profile(kind, data):
+    "A text of a PNG as ImageMagick writes it"
+    info = PngInfo()
+    info.add_text(f"Raw profile type {kind}", f"\n{kind}\n{len(data):8}\n{data.hex()}\n")
+    return info
+
+
+def test_notes_in_raw_profiles_of_a_png(tmp_path):
+    packet = marked_xmp(b"", "a scanner", "")
+    Image.new("L", (8, 8), 90).save(tmp_path/"xmp.png", pnginfo=raw_profile("xmp", packet))
+    photo = read_photo(tmp_path/"xmp.png")
+    assert b"a scanner" in photo.notes.xmp and photo.words == ()
+    Image.new("L", (8, 8), 90).save(tmp_path/"8bim.png", pnginfo=raw_profile("8bim", b"8BIM\x04\x04\0\0" + struct.pack(">I", len(IPTC)) + IPTC))
+    assert read_photo(tmp_path/"8bim.png").notes.iptc == IPTC
+
+
+def test_a_second_part_of_xmp_is_said_to_be_left_out(tmp_path):
+    note = b'xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="AAAA"'
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" ' + note + b'/></rdf:RDF></x:xmpmeta>'
+    Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", xmp=packet)
+    photo = read_photo(tmp_path/"a.jpg")
+    assert b"HasExtendedXMP" not in photo.notes.xmp and "only the first part of its XMP is kept" in photo.words
+
+
+def test_xmp_of_many_threads():
+    "ElementTree has one table of prefixes for all of them"
+    def once(i):
+        odd = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:q{i}="urn:{i % 7}"/></x:xmpmeta>'
+        return marked_xmp(tidy_xmp(odd.encode()), "a scanner", "")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool: packets = list(pool.map(once, range(4000)))
+    finally: sys.setswitchinterval(interval)
+    assert all(b"<rdf:RDF" in packet for packet in packets)
 
 
 def test_maker_notes_go_first_and_only_in_a_jpeg(tmp_path):
@@ -688,6 +731,8 @@ def test_strips_that_a_tiff_does_not_have(tmp_path):
     data = tiff(RAMP.repeat(4, 0), t256=256, t257=30, t258=8, t278=24)
     assert read(tmp_path, data).words == ("6 of 30 rows are missing",)
     assert "truncated: 36 of 60 rows" in refusal(tmp_path, tiff(RAMP.repeat(4, 0), t256=256, t257=60, t258=8, t278=24))
+    assert read(tmp_path, tiff(RAMP.repeat(4, 0), t256=256, t257=30, t258=8, t274=6, t278=24)).words == ("6 of 30 rows are missing",)
+    assert "truncated: 36 of 60 rows" in refusal(tmp_path, tiff(RAMP.repeat(4, 0), t256=256, t257=60, t258=8, t274=6, t278=24))
 
 
 # ---- a budget for each file ----
