@@ -76,7 +76,7 @@ class Stage(Callback):
     order = 10
     def __init__(self, recipe: L1Recipe, ema: EMA, ratio: L1Ratio, clock: Clock):
         self.recipe = recipe
-        self.start = ""      # the fingerprint of the weights that the run began with
+        self.start = "new"   # or the fingerprint of the weights that the run began with
         self.ema = ema
         self.ratio = ratio
         self.clock = clock
