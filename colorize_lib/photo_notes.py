@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.ExifTags import IFD
 
 from . import __version__
-from .photo_xmp import marked_xmp, NOTE, short_xmp, tidy_xmp, with_iptc
+from .photo_xmp import decoded, marked_xmp, NOTE, short_xmp, tidy_xmp, with_iptc
 
 # %% ../nbs/61f_photo_notes.ipynb #0e8063d0
 @dataclass(frozen=True)
@@ -145,16 +145,11 @@ def _read_iptc(im: Image.Image) -> bytes:
     return im.info.get("photoshop", {}).get(0x0404, b"")
 
 # %% ../nbs/61f_photo_notes.ipynb #bbfbe12b
-def _decoded(text: bytes) -> str:
-    "A comment; older programs wrote umlauts in Latin-1"
-    try: return text.decode("utf-8")
-    except UnicodeDecodeError: return text.decode("latin-1")
-
 def _read_text(im: Image.Image) -> tuple:
     "Pairs of key and value: a PNG's texts, the comment of a JPEG or GIF"
     comment = im.info.get("comment")
     if im.format in ("JPEG", "MPO", "GIF") and comment:
-        return (("Comment", _decoded(comment)),)
+        return (("Comment", decoded(comment)),)
     pairs = getattr(im, "text", {}) if im.format == "PNG" else {}
     return tuple((key, str(value)) for key, value in pairs.items()
                  if not key.startswith(("XML:", "Raw profile type ")))
