@@ -50,7 +50,8 @@ _PLACE = ("(event.offsetX/this.clientWidth).toFixed(4) + ',' + "
 _LISTENS = dict(
     onpointerdown=f"this.setPointerCapture(event.pointerId); this.line = [{_PLACE}]",
     onpointermove=f"if (this.line) this.line.push({_PLACE})",
-    onpointerup="const field = this.closest('.colorize-desk').querySelector('.colorize-line input');"
+    onpointerup="if (!this.line) return;"  # pressed elsewhere
+                "const field = this.closest('.colorize-desk').querySelector('.colorize-line input');"
                 "field.value = this.line.join(' '); this.line = null;"
                 "for (const kind of ['input', 'change'])"
                 "  field.dispatchEvent(new Event(kind, {bubbles: true}))",

@@ -175,6 +175,7 @@ def test_a_photo_follows_the_sliders(browser, site, stem):
         const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data, sum = [0, 0, 0];
         for (let i = 0; i < d.length; i++) if (i % 4 < 3) sum[i % 4] += d[i]; return sum.map(s => 4*s/d.length);""")
     before = mean()
+    assert "0 % of the pixels have a colour that a screen cannot show" in tool.text  # all of them were in the photo
     light, _, _, chroma = tool.find_elements("css selector", "input[type=range]")
     chroma.send_keys(Keys.HOME)
     red, green, blue = mean()
@@ -183,6 +184,8 @@ def test_a_photo_follows_the_sliders(browser, site, stem):
     assert mean()[0] > red + 30 and "L 50, a 0, b 0, colour 0 %" in tool.text
     tool.find_element("css selector", "button").send_keys(Keys.ENTER)
     assert mean() == before
+    chroma.send_keys(Keys.END)
+    assert " 0 % of the pixels" not in tool.text
 
 PLAYED = "const game = gameTool.game(arguments[0]); for (let i = 0; i < 200; i++) game.play(arguments[1], 1e-2); const {mean, spread} = game.state(); return [mean, spread];"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 from selenium.webdriver import Keys
@@ -56,8 +57,14 @@ def notes(width, height):
     exif = Image.Exif()
     exif[0x010F] = "Hand made"
     exif[0x0112] = 6
+    for tag, gray in ((0x0102, 8), (0x0106, 1), (0x0115, 1)): exif[tag] = gray
     exif.get_ifd(0x8769).update({0x9003: "1931:05:02 10:00:00", 0xA001: 65535, 0xA002: width, 0xA003: height})
     return exif
+
+def described():
+    info = PngInfo()
+    info.add_text("Description", "a flower")
+    return info
 
 @pytest.fixture(scope="module")
 def album(tmp_path_factory):
@@ -68,6 +75,11 @@ def album(tmp_path_factory):
     gray["coffee"].save(folder/"camera.jpg", exif=notes(*gray["coffee"].size), quality=95)
     gray["chelsea"].save(folder/"broken.jpg", exif=b"Exif\0\0II*\0\xff\xff\0\0")
     gray["rocket"].save(folder/"scan.tif")
+    cut = gray["flower"].copy()
+    cut.putalpha(cut.point(lambda v: 255*(v > 60)))
+    cut.save(folder/"cut.png", pnginfo=described())
+    gray["flower"].convert("RGBA").save(folder/"opaque.png")
+    gray["astronaut"].save(folder/"press.jpg", comment="box 7", xmp=b"<x/>")
     (folder/"letter.jpg").write_text("Dear Sir or Madam")
     return {path.name: path for path in folder.iterdir()}
 
@@ -127,6 +139,7 @@ def test_notes_go_along_and_say_what_is_true(coloured):
     camera = exif.get_ifd(0x8769)
     assert exif[0x010F] == "Hand made" and exif[0x0112] == 1 and camera[0x9003] == "1931:05:02 10:00:00"
     assert [camera[tag] for tag in (0xA001, 0xA002, 0xA003)] == [1, 400, 600]
+    assert not {0x0102, 0x0106, 0x0115} & set(exif)  # they were of the gray file
 
 def test_every_result_says_that_it_was_coloured(coloured):
     for name, data in coloured[0].items():
@@ -136,12 +149,15 @@ def test_every_result_says_that_it_was_coloured(coloured):
 
 def test_a_batch_says_what_became_of_each(coloured, browser):
     results, items = coloured
-    assert set(results) == {"large_color.png", "camera_color.jpg", "broken_color.jpg"}
+    assert set(results) == {"large_color.png", "camera_color.jpg", "broken_color.jpg", "cut_color.png", "opaque_color.png", "press_color.jpg"}
+    lost = {name: next(item for item in items if f"Download {name}" in item) for name in results}
+    assert "what was transparent is white; left out: texts" in lost["cut_color.png"]
+    assert "transparent" not in lost["opaque_color.png"] and "left out: XMP, comment" in lost["press_color.jpg"]
     said = {name: next(item for item in items if name in item) for name in ("broken", "scan", "letter")}
     assert "EXIF notes are broken" in said["broken"]
     assert "do not read TIFF" in said["scan"] and "colorize" in said["scan"]
     assert "not a photo" in said["letter"]
-    assert status(browser) == "Done: 3 in colour, 2 refused."
+    assert status(browser) == "Done: 6 in colour, 2 refused."
 
 def test_nothing_leaves_the_machine(coloured, server):
     assert {method for method, _ in server[1]} == {"GET"}
@@ -191,11 +207,14 @@ def test_results_are_named_as_the_command_names_them(coloured, browser):
     assert name("a.gif", "image/png", []) == "a.gif_color.png"
     assert name("a", "image/png", []) == "a_color.png"
     assert name("a.png", "image/png", ["a_color.png", "a_color (2).png"]) == "a_color (3).png"
+    assert name("old.jfif", "image/jpeg", []) == "old_color.jfif"
+    assert name("A.jpg", "image/jpeg", ["a_color.jpg"]) == "A_color (2).jpg"  # one name to many file systems
 
-@pytest.mark.parametrize("lost, told", [("network.onnx", "network.onnx could not be fetched (404)"), ("worker.js", "did not start")])
+@pytest.mark.parametrize("lost, told", [("colour/network.onnx", "network.onnx could not be fetched (404)"), ("colour/worker.js", "did not start"),
+                                        ("ort/ort-wasm-simd-threaded.mjs", "backend")])
 def test_what_does_not_come_is_told_and_asked_for_again(coloured, browser, server, lost, told):
     address, _, denied = server
-    denied.add(f"/assets/colour/{lost}")
+    denied.add(f"/assets/{lost}")
     browser.get(f"{address}/{PAGE}")
     load = tool(browser).find_element("css selector", "button")
     load.send_keys(Keys.ENTER)

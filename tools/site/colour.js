@@ -22,11 +22,11 @@ const colourTool = {
   // photo.jpg -> photo_color.jpg, photo.gif -> photo.gif_color.png, as colorize names its results; never one name twice
   resultName(name, type, taken) {
     const [, stem, suffix] = name.match(/^(.*?)(\.[^.]*)?$/s);
-    const kept = {"image/jpeg": /^\.jpe?g$/i, "image/png": /^\.png$/i}[type].test(suffix ?? "");
+    const kept = {"image/jpeg": /^\.(jpe?g|jfif)$/i, "image/png": /^\.png$/i}[type].test(suffix ?? "");
     const [base, ending] = kept ? [stem, suffix] : [name, type === "image/png" ? ".png" : ".jpg"];
     for (let i = 1; ; i++) {
       const result = `${base}_color${i === 1 ? "" : ` (${i})`}${ending}`;
-      if (!taken.has(result)) return result;
+      if (!taken.has(result.toLowerCase())) return result;  // nor do two names differ by capitals alone
     }
   },
 
@@ -47,15 +47,19 @@ const colourTool = {
       const {resolve, reject, said} = waiting.get(data.id);
       if (data.step) return said(data.step, data.share);
       waiting.delete(data.id);
-      if (data.done) resolve(data.done);
-      else reject(new Error(data.failed));
+      if (data.done) return resolve(data.done);
+      reject(new Error(data.failed));
+      if (data.broken) end(data.failed);
     });
-    worker.addEventListener("error", event => {  // its script did not load, or a memory of the browser is full
-      event.preventDefault();
+    function end(why) {
+      worker.terminate();
       lost();
-      const why = "The program beside the page did not start, or it has stopped: too old a browser, or too large a photo.";
       for (const {reject} of waiting.values()) reject(new Error(why));
       waiting.clear();
+    }
+    worker.addEventListener("error", event => {  // its script did not load, or a memory of the browser is full
+      event.preventDefault();
+      end("The program beside the page did not start, or it has stopped: too old a browser, or too large a photo.");
     });
     return (request, said = () => {}) => new Promise((resolve, reject) => {
       waiting.set(++last, {resolve, reject, said});
@@ -91,7 +95,7 @@ const colourTool = {
       if (!ready) return;
       if (document.activeElement === load) file.focus();
       load.hidden = true;
-      said.textContent = "The network is here.";
+      if (asked === answered) said.textContent = "The network is here.";
     }
     function request(...what) {
       ask ??= colourTool.connect(loading, () => { ask = undefined; });
@@ -109,7 +113,7 @@ const colourTool = {
       return address;
     }
     function show(item, source, {blob, before, after, size, words}) {
-      const name = colourTool.resultName(source.name, blob.type, new Set(results.map(result => result.name)));
+      const name = colourTool.resultName(source.name, blob.type, new Set(results.map(result => result.name.toLowerCase())));
       const result = {name, blob, addresses: []};
       results.push(result);
       const pictures = [["before", before], ["in colour", after]].map(([word, picture]) =>
@@ -168,6 +172,7 @@ const colourTool = {
       });
     });
     all.addEventListener("click", async () => {
+      all.disabled = true;  // one archive is enough
       try {
         const {blob} = await request({what: "zip", files: results.map(({name, blob}) => ({name, blob}))});
         const address = URL.createObjectURL(blob);
@@ -176,6 +181,7 @@ const colourTool = {
       } catch (error) {
         said.textContent = error.message;
       }
+      all.disabled = false;
     });
     clear.addEventListener("click", () => {
       results.flatMap(({addresses}) => addresses).forEach(URL.revokeObjectURL);
@@ -186,8 +192,10 @@ const colourTool = {
       file.focus();
     });
     // a photo that is dropped beside the tool would replace the page, and all results with it
-    document.addEventListener("dragover", event => event.preventDefault());
+    const brings = event => event.dataTransfer.types.includes("Files");  // else it is a text, for another field
+    document.addEventListener("dragover", event => { if (brings(event)) event.preventDefault(); });
     document.addEventListener("drop", event => {
+      if (!brings(event)) return;
       event.preventDefault();
       take(event.dataTransfer.files);
     });

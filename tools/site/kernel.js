@@ -87,8 +87,8 @@ const kernelTool = {
       const answer = Array.from(sums, (sum, i) => i < done ? kernelTool.shown(sum, w) : 255);
       paint(before, grays, width, height, x, y, 3);
       paint(after, answer, width - 2, height - 2, x, y, 1);
-      after.setAttribute("aria-label", `What the kernel ${preset.value} makes of the photo`);
-      const terms = w.map((weight, k) => `${+weight.toFixed(3)} × ${grays[(y + Math.floor(k/3))*width + x + k%3]}`);
+      after.setAttribute("aria-label", `What ${preset.value === "my own" ? "your own kernel" : `the kernel ${preset.value}`} makes of the photo`);
+      const terms = w.map((weight, k) => `${+weight.toFixed(4)} × ${grays[(y + Math.floor(k/3))*width + x + k%3]}`);
       said.textContent = `Row ${y}, column ${x}: ${terms.join(" + ")} = ${kernelTool.sum(grays, width, x, y, w).toFixed(1)}`;
     }
     function choose() {

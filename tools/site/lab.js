@@ -11,14 +11,14 @@ const labTool = {
     const z = f((0.019334*R + 0.119193*G + 0.950227*B)/1.08883);
     return [116*y - 16, 500*(x - y), 200*(y - z)];
   },
-  // and back; what sRGB cannot show is cut off
+  // and back, below 0 or above 255 where sRGB cannot show it
   toRgb(L, a, b) {
     const g = t => t > 6/29 ? t**3 : 3*(6/29)**2*(t - 4/29);
     const y = (L + 16)/116;
     const [X, Y, Z] = [0.95047*g(y + a/500), g(y), 1.08883*g(y - b/200)];
     const light = [3.240481*X - 1.537152*Y - 0.498536*Z, -0.969255*X + 1.875990*Y + 0.041556*Z,
                    0.055647*X - 0.204041*Y + 1.057311*Z];
-    return light.map(v => 255*Math.min(1, Math.max(0, v > 0.0031308 ? 1.055*v**(1/2.4) - 0.055 : 12.92*v)));
+    return light.map(v => 255*(v > 0.0031308 ? 1.055*v**(1/2.4) - 0.055 : 12.92*v));
   },
   start(tool) {
     const MOST = 320;  // pixels a side, so that every move of a slider is shown at once
@@ -29,7 +29,7 @@ const labTool = {
     said.setAttribute("role", "status");
     const controls = document.createElement("div");
     controls.className = "tool-controls";
-    let lab = [], alpha;
+    let lab = [], alpha, last = 0;
 
     function control(text, type, properties) {
       const label = document.createElement("label");
@@ -54,12 +54,12 @@ const labTool = {
         const [L, a, b] = lab[i];
         const wanted = [L + +light.value, a*chroma.value/100 + +red.value, b*chroma.value/100 + +yellow.value];
         const rgb = labTool.toRgb(...wanted);
-        if (rgb.some(v => v <= 0 || v >= 255)) lost++;
-        out.data.set([...rgb.map(Math.round), alpha[i]], 4*i);
+        if (rgb.some(v => v < -0.5 || v > 255.5)) lost++;
+        out.data.set([...rgb, alpha[i]], 4*i);  // it rounds, and cuts off what is outside
       }
       pen.putImageData(out, 0, 0);
       said.textContent = `L ${light.value}, a ${red.value}, b ${yellow.value}, colour ${chroma.value} %. `
-        + `${Math.round(100*lost/lab.length)} % of the pixels reach the end of what a screen can show.`;
+        + `${Math.round(100*lost/lab.length)} % of the pixels have a colour that a screen cannot show.`;
     }
     function take(image) {
       const scale = Math.min(1, MOST/Math.max(image.width, image.height));
@@ -72,9 +72,14 @@ const labTool = {
       draw();
     }
     async function read(blob, words) {
+      const turn = ++last;
       try {
-        take(await createImageBitmap(blob));
-        canvas.setAttribute("aria-label", words);
+        const image = await createImageBitmap(blob);
+        if (turn === last) {  // nobody has chosen another one meanwhile
+          take(image);
+          canvas.setAttribute("aria-label", words);
+        }
+        image.close();
       } catch {
         said.textContent = "This file is not a photo that the browser can read.";
       }
@@ -90,7 +95,10 @@ const labTool = {
       for (const slider of [light, red, yellow, chroma]) slider.value = slider.defaultValue;
       draw();
     });
-    file.addEventListener("change", () => { if (file.files[0]) read(file.files[0], "Your photo"); });
+    file.addEventListener("change", () => {
+      if (file.files[0]) read(file.files[0], "Your photo");
+      file.value = "";  // so that the same file can be chosen again
+    });
     tool.addEventListener("dragover", event => event.preventDefault());
     tool.addEventListener("drop", event => {
       event.preventDefault();

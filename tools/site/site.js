@@ -135,7 +135,7 @@ function found(query) {
   if (!words.length) return [];
   const scored = searchIndex.map(entry => [score(entry, words), entry]).filter(([points]) => points);
   scored.sort(([p, a], [q, b]) => a[5] - b[5] || q - p);  // prose, then the documentation of functions
-  return scored.slice(0, 40).map(([, entry]) => entry);
+  return scored.map(([, entry]) => entry);
 }
 
 function excerpt(text, query) {
@@ -151,16 +151,22 @@ function hit([page, title, place, heading, text]) {
 
 function show() {
   const entries = found(prompt.value);
-  count.textContent = prompt.value.trim() ? `${entries.length === 40 ? "the first 40" : entries.length} found` : "";
-  hits.replaceChildren(...entries.map(hit));
+  const many = entries.length > 40 ? ", the first 40 are here" : "";
+  count.textContent = prompt.value.trim() ? `${entries.length} found${many}` : "";
+  hits.replaceChildren(...entries.slice(0, 40).map(hit));
 }
 
 function openSearch() {
   if (search.open) return;
   search.showModal();
   prompt.focus();
-  if (typeof searchIndex === "undefined")
-    document.head.append(make("script", {src: assets + "search-index.js", onload: show}));
+  if (typeof searchIndex !== "undefined" || document.getElementById("search-index")) return;
+  const index = make("script", {id: "search-index", src: assets + "search-index.js", onload: show});
+  index.onerror = () => {
+    index.remove();  // to be tried again when the search is opened again
+    count.textContent = "The index of the search did not come.";
+  };
+  document.head.append(index);
 }
 
 prompt.addEventListener("input", () => { if (typeof searchIndex !== "undefined") show(); });

@@ -57,7 +57,7 @@ for (const tool of document.querySelectorAll("[data-tool=votes]")) {
     const {counts} = counted(), votes = counts.reduce((a, b) => a + b, 0), most = Math.max(...counts, 1);
     bars.forEach((bar, g) => {
       const share = votes ? Math.round(100*counts[g]/votes) : 0;
-      bar.setAttribute("aria-label", `Grade ${grades[g]}: ${counts[g]} votes, ${share} %`);
+      bar.setAttribute("aria-label", `Grade ${grades[g]}: ${counts[g]} vote${counts[g] === 1 ? "" : "s"}, ${share} %`);
       bar.firstChild.style.height = `${9*counts[g]/most}em`;
     });
     said.textContent = summary();

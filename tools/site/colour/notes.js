@@ -30,10 +30,47 @@ export function kindOf(head) {
   return startsWith(head, "ftyp", 4) && isHeic ? "HEIC" : "";
 }
 
-// what a PNG has that a canvas does not keep
-export function lostOfPng(head) {
-  const depth = head[24], colourType = head[25];
-  return [...depth === 16 ? ["its 16 bits became 8"] : [], ...colourType & 4 ? ["what was transparent is white"] : []];
+// Words about what a file has that neither a canvas nor the notes below keep, as far as its head tells
+export function lostOf(head, kind) {
+  if (kind !== "JPEG" && kind !== "PNG") return ["it is a PNG now, and its notes are left out"];
+  const found = new Set();
+  const say = word => found.add(word);
+  const view = new DataView(head.buffer, head.byteOffset, head.length);
+  try {
+    if (kind === "JPEG") notesOfJpeg(head, view, say);
+    else notesOfPng(head, view, say);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;  // the head ends before the notes do
+  }
+  const bits = kind === "PNG" && head[24] === 16 ? ["its 16 bits became 8"] : [];
+  return found.size ? [...bits, `left out: ${[...found].join(", ")}`] : bits;
+}
+
+function notesOfJpeg(head, view, say) {
+  const at = {0xe1: ["http://ns.adobe.com/x", "XMP"], 0xed: ["Photoshop 3.0", "IPTC"], 0xfe: ["", "comment"]};
+  for (const [marker, place] of segmentsOf(view)) {
+    const [begin, word] = at[marker] ?? ["-", ""];
+    if (word && startsWith(head, begin, place + 4)) say(word);
+  }
+}
+
+function notesOfPng(head, view, say) {
+  const words = {tEXt: "texts", zTXt: "texts", iTXt: "texts", pHYs: "dots per inch"};
+  for (const [kind] of chunksOf(head, view)) if (words[kind]) say(words[kind]);
+}
+
+// [marker, place] of the parts of a JPEG, and [kind, place] of a PNG's, up to the picture
+function* segmentsOf(view) {
+  for (let at = 2; view.getUint8(at) === 0xff && view.getUint8(at + 1) !== 0xda; at += 2 + view.getUint16(at + 2))
+    yield [view.getUint8(at + 1), at];
+}
+
+function* chunksOf(head, view) {
+  for (let at = 8; ; at += 12 + view.getUint32(at)) {
+    const kind = String.fromCharCode(...head.subarray(at + 4, at + 8));
+    if (kind === "IDAT") return;
+    yield [kind, at];
+  }
 }
 
 // ---- the EXIF notes of a file's head: the block that begins with II or MM, or null
@@ -50,24 +87,21 @@ export function exifOf(head, kind) {
 }
 
 function exifOfJpeg(head, view) {
-  for (let at = 2; view.getUint8(at) === 0xff; at += 2 + view.getUint16(at + 2)) {
-    const marker = view.getUint8(at + 1);
-    if (marker === 0xda) return null;  // the picture begins
+  for (const [marker, at] of segmentsOf(view))
     if (marker === 0xe1 && startsWith(head, "Exif\0\0", at + 4)) return head.slice(at + 10, at + 2 + view.getUint16(at + 2));
-  }
   return null;
 }
 
 function exifOfPng(head, view) {
-  for (let at = 8; ; at += 12 + view.getUint32(at)) {
-    if (startsWith(head, "IDAT", at + 4)) return null;
-    if (startsWith(head, "eXIf", at + 4)) return head.slice(at + 8, at + 8 + view.getUint32(at));
-  }
+  for (const [kind, at] of chunksOf(head, view)) if (kind === "eXIf") return head.slice(at + 8, at + 8 + view.getUint32(at));
+  return null;
 }
 
 // ---- the notes, made true
 
-const WIDTH = 0x100, HEIGHT = 0x101, ORIENTATION = 0x112, SOFTWARE = 0x131, CAMERA = 0x8769;
+const ORIENTATION = 0x112, SOFTWARE = 0x131, CAMERA = 0x8769;
+// size, bits, packing, meaning and number of the gray values, planes: they were of the old pixels
+const OF_PIXELS = [0x100, 0x101, 0x102, 0x103, 0x106, 0x115, 0x11c];
 const TRUE_OF_CAMERA = (width, height) => ({0xa001: 1, 0xa002: width, 0xa003: height});  // sRGB, and the size
 const TEXT = 2, SHORT = 3, LONG = 4;
 const NO_NOTES = Uint8Array.from([0x49, 0x49, 42, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0]);  // a list of none
@@ -90,7 +124,7 @@ export function trueNotes(block, width, height, note) {
   if (camera) makeTrue(view, entriesAt(view, view.getUint32(camera.place + 8, little), little), little, width, height);
   const text = ascii(note + "\0".repeat(2 - note.length % 2));
   const ours = [entry(ORIENTATION, SHORT, 1, 1, little), entry(SOFTWARE, TEXT, note.length + 1, padded.length, little)];
-  const kept = entries.filter(({tag}) => ![WIDTH, HEIGHT, ORIENTATION, SOFTWARE].includes(tag)).map(({bytes}) => bytes);
+  const kept = entries.filter(({tag}) => ![...OF_PIXELS, ORIENTATION, SOFTWARE].includes(tag)).map(({bytes}) => bytes);
   const tagOf = bytes => new DataView(bytes.buffer, bytes.byteOffset).getUint16(0, little);
   const list = [...kept, ...ours].sort((one, other) => tagOf(one) - tagOf(other));
   view.setUint32(4, padded.length + text.length, little);
@@ -113,9 +147,12 @@ function makeTrue(view, entries, little, width, height) {
   const values = TRUE_OF_CAMERA(width, height);
   for (const {place, tag} of entries) {
     if (!(tag in values)) continue;
-    view.setUint16(place + 2, LONG, little);
+    const isSpace = tag === 0xa001;
+    view.setUint16(place + 2, isSpace ? SHORT : LONG, little);
     view.setUint32(place + 4, 1, little);
-    view.setUint32(place + 8, values[tag], little);
+    view.setUint32(place + 8, 0, little);
+    if (isSpace) view.setUint16(place + 8, values[tag], little);
+    else view.setUint32(place + 8, values[tag], little);
   }
 }
 

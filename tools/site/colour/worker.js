@@ -1,7 +1,7 @@
 // Colours photos beside the page, so that the page does not freeze. Photos come as files and go back as files;
 // nothing is sent anywhere. What is fetched comes from the folder of this script: ONNX Runtime and the network.
 import * as ort from "../ort/ort.wasm.min.mjs";
-import {exifOf, kindOf, lostOfPng, withNotes} from "./notes.js";
+import {exifOf, kindOf, lostOf, withNotes} from "./notes.js";
 import {Joiner, networkInput, Shrinker} from "./pixels.js";
 import {zipped} from "./zip.js";
 
@@ -38,7 +38,10 @@ async function load() {
   ort.env.wasm.wasmBinary = wasm;
   ort.env.wasm.wasmPaths = RUNTIME;
   ort.env.wasm.numThreads = 1;  // more would need headers that a plain server does not send
-  const session = await ort.InferenceSession.create(network, {graphOptimizationLevel: "all"});
+  const session = await ort.InferenceSession.create(network, {graphOptimizationLevel: "all"}).catch(error => {
+    error.broken = true;  // the runtime does not forget a start that failed: only another worker can try again
+    throw error;
+  });
   postMessage({ready: true});
   return {session, facts};
 }
@@ -79,12 +82,22 @@ function canvasFor(width, height) {
   throw new Error(`${width} × ${height} pixels are too many for a canvas of this browser. The command colorize has no canvas.`);
 }
 
+// Is anything transparent? Looked at small.
+function isClear(bitmap) {
+  const {width, height} = bitmap;
+  const scale = Math.min(1, 512/Math.max(width, height));
+  const small = new OffscreenCanvas(Math.max(1, Math.round(width*scale)), Math.max(1, Math.round(height*scale)));
+  const pen = small.getContext("2d", {willReadFrequently: true});
+  pen.drawImage(bitmap, 0, 0, small.width, small.height);
+  return pen.getImageData(0, 0, small.width, small.height).data.some((value, i) => i%4 === 3 && value < 250);
+}
+
 async function onCanvas(file, kind) {
   const bitmap = await decoded(file, kind);
   try {
     const {canvas, pen} = canvasFor(bitmap.width, bitmap.height);
     pen.drawImage(bitmap, 0, 0);
-    return {canvas, pen};
+    return {canvas, pen, clear: isClear(bitmap)};
   } finally {
     bitmap.close();
   }
@@ -116,9 +129,11 @@ async function answer(session, rgb, [width, height]) {
 }
 
 async function coloured(file, said) {
-  const head = new Uint8Array(await file.slice(0, HEAD).arrayBuffer());
+  const head = new Uint8Array(await file.slice(0, HEAD).arrayBuffer().catch(() => {
+    throw new Error("This cannot be read: it is a folder, or no longer there.");
+  }));
   const kind = kindOf(head);
-  const {canvas, pen} = await onCanvas(file, kind);
+  const {canvas, pen, clear} = await onCanvas(file, kind);
   const {session, facts} = await network();
   const before = await preview(canvas);
   const shrinker = new Shrinker(canvas.width, canvas.height);
@@ -134,7 +149,7 @@ async function coloured(file, said) {
   const plain = await canvas.convertToBlob(kind === "JPEG" ? {type: "image/jpeg", quality: JPEG_QUALITY} : {type: "image/png"});
   const {blob, words} = await withNotes(plain, exifOf(head, kind), facts, canvas.width, canvas.height);
   const size = [canvas.width, canvas.height];
-  const lost = kind === "PNG" ? lostOfPng(head) : kind === "JPEG" ? [] : ["it is a PNG now, and its notes are left out"];
+  const lost = [...clear ? ["what was transparent is white"] : [], ...lostOf(head, kind)];
   return {blob, before, after: await preview(canvas), size, words: [...words, ...lost]};
 }
 
@@ -151,7 +166,7 @@ async function served({id, what, ...request}) {
     const said = (step, share) => postMessage({id, step, share});
     postMessage({id, done: await REQUESTS[what](request, said)});
   } catch (error) {
-    postMessage({id, failed: error.message});
+    postMessage({id, failed: error.message, broken: Boolean(error.broken)});
   }
 }
 
