@@ -167,13 +167,13 @@ def _whole_parts(folder: Path) -> int:
     "How many parts are whole, without a gap; what lies behind a gap is removed"
     number = 0
     while _is_whole(_part_path(folder, number)): number += 1
-    for part in folder.glob("*.npz"):
+    for part in folder.glob("[0-9]*.npz"):
         if int(part.stem) >= number: part.unlink()
     return number
 
 def _read_parts(folder: Path) -> Iterator:
     "The parts, one at a time"
-    for path in sorted(folder.glob("*.npz")):
+    for path in sorted(folder.glob("[0-9]*.npz")):
         with np.load(path) as part: yield dict(part)
 
 def _last_state(folder: Path) -> tuple:

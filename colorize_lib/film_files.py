@@ -154,6 +154,7 @@ def _is_full(frame) -> bool:
     return frame.color_range == FULL or "yuvj" in frame.format.name \
         or silent and frame.format.name.startswith("gray")
 
+# %% ../nbs/62f_film_files.ipynb #62f024f
 def _fields(frame) -> int:
     "Which lines are the earlier ones: 2 the upper, 3 the lower; 0: all are of one moment"
     if not frame.interlaced_frame or frame.height % 2: return 0

@@ -78,6 +78,7 @@ class Part:
             times=np.array(times), lengths=np.array([self.lengths[at] for at in times]),
             keys=np.array([packet.is_keyframe for packet in self.packets]))
 
+# %% ../nbs/62g_film_parts.ipynb #62g045
 def _field_order(film: Film):
     "A filter that says in each picture which lines are earlier; None where all are of one moment"
     if not film.fields: return None

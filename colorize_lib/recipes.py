@@ -100,18 +100,20 @@ _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: 
 def _checked(name: str, value, usual):
     "A new value of a setting, of the kind of the usual one; else `ValueError`"
     kind = type(usual)
-    right = isinstance(value, (int, float) if kind is float else (tuple, list) if kind is tuple
-                       else kind) and isinstance(value, bool) == (kind is bool)
-    if not right: raise ValueError(f"{name} must be {_KINDS[kind]}, not {value!r}")
+    fitting = {float: (int, float), tuple: (tuple, list)}.get(kind, kind)
+    if not isinstance(value, fitting) or isinstance(value, bool) != (kind is bool):
+        raise ValueError(f"{name} must be {_KINDS[kind]}, not {value!r}")
     if name in ("size", "batch_size", "epochs") and value < 1:
         raise ValueError(f"{name} must be at least 1, not {value}")
     return tuple(value) if kind is tuple else value
 
+# %% ../nbs/34e_recipes.ipynb #34e043
 def recipe_for(
     model: str,               # one of `weights.GENERATORS`
     profile: str,             # smoke, laptop: its size, batch, epochs; full: the recipe's own
     recipes: dict = RECIPES,  # of the stage: these, or `ADVERSARIAL`
-    /, **changes,                # settings to change by hand
+    /,                        # `model` is a setting, too
+    **changes,                # settings to change by hand
 ) -> Recipe:
     "A named recipe, scaled to a profile; raises `ValueError` for what it does not know"
     if model not in recipes:
