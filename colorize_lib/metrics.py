@@ -253,19 +253,27 @@ def strip(
     photos: list,      # what `read_truth` takes
     side: int = 480,   # longest side of each picture, pixels
 ):                     # a matplotlib figure
-    "One row a photo: gray, truth, and one column for each colorizer"
+    "Photos side by side, at most three; under each its gray, its truth, the answers"
     import matplotlib.pyplot as plt  # here, not at the top: `colorize-eval` draws nothing
-    rows = [photo_strip(photo, colorizers, side) for photo in photos]
-    width = min(2.4, 9.6/len(rows[0]))
-    size = width*len(rows[0]), 0.73*width*len(rows)
-    fig, axes = plt.subplots(len(rows), len(rows[0]), figsize=size, squeeze=False,
-                             layout="constrained")
-    for line, pictures in zip(axes, rows):
-        for ax, picture in zip(line, pictures.values()):
-            ax.imshow(picture, cmap="gray", vmin=0, vmax=255)
-            ax.axis("off")
-    for ax, title in zip(axes[0], rows[0]): ax.set_title(title)
+    pictures = [photo_strip(photo, colorizers, side) for photo in photos]
+    split = np.array_split(range(len(photos)), -(-len(photos)//3))
+    groups = [[pictures[i] for i in part] for part in split]
+    widths = [[p["truth"].width/p["truth"].height for p in group] for group in groups]
+    heights = [min(2.2, 9/sum(w)) for w in widths]  # of a row, inches
+    size = max(h*sum(w) for h, w in zip(heights, widths)), len(pictures[0])*sum(heights)
+    fig = plt.figure(figsize=size, layout="constrained")
+    parts = fig.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)
+    for part, group, w in zip(parts.flat, groups, widths): _draw_rows(part, group, w)
     return fig
+
+def _draw_rows(part, group: list, widths: list) -> None:
+    "One row a title, named at its left; one column a photo"
+    axes = part.subplots(len(group[0]), len(group), width_ratios=widths, squeeze=False)
+    for title, line in zip(group[0], axes):
+        for ax, pictures in zip(line, group):
+            ax.imshow(pictures[title], cmap="gray", vmin=0, vmax=255)
+            ax.set(xticks=[], yticks=[], frame_on=False)
+        line[0].set_ylabel(title)
 
 # %% ../nbs/40_evaluation.ipynb #09c122
 STYLE = (

@@ -1,7 +1,8 @@
 """How much of each page is code? Height of the visible code blocks / height of the main column, page by page.
 
 The pages are taken as delivered: what is folded stays folded. A code block is everything that is set as
-code: cells, signatures, commands in the prose. What a cell printed is output, not code.
+code: cells, signatures, commands in the prose. What a cell printed is output, not code. Pictures are figures
+and the things to touch, with their buttons.
 Run it after `make site`, on a machine with Chromium and its driver (Debian: apt-get install chromium chromium-driver):
 
     .venv/bin/python tools/page_heights.py            # all pages of _docs/nbs
@@ -26,7 +27,7 @@ const outermost = list => list.filter(e => !list.some(other => other !== e && ot
 const height = list => outermost(list).reduce((sum, e) => sum + e.getBoundingClientRect().height, 0);
 const printed = e => e.closest(".cell-output") && !e.closest(".cell-output-markdown");
 const code = all("pre").filter(e => !printed(e)), outputs = all(".cell-output pre, .cell-output table").filter(printed);
-return [height([main]), height(code), height(all("img, svg, video")), height(outputs)];
+return [height([main]), height(code), height(all("img, svg, video, [data-tool]")), height(outputs)];
 """
 
 

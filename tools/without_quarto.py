@@ -168,8 +168,9 @@ def resolve(path, bibliography):
 
 # ---- the site ----
 
-# MathML is what this renderer makes anyway, and it follows the system's light or dark by itself
-QUARTO_ONLY = ("html-math-method", "respect-user-color-scheme")
+# MathML is what this renderer makes anyway, it follows the system's light or dark by itself,
+# and it takes its widths from nbs/styles.css
+QUARTO_ONLY = ("html-math-method", "respect-user-color-scheme", "grid")
 
 
 def render(work):
