@@ -256,8 +256,7 @@ def strip(
     "Photos side by side, at most three; under each its gray, its truth, the answers"
     import matplotlib.pyplot as plt  # here, not at the top: `colorize-eval` draws nothing
     pictures = [photo_strip(photo, colorizers, side) for photo in photos]
-    split = np.array_split(range(len(photos)), -(-len(photos)//3))
-    groups = [[pictures[i] for i in part] for part in split]
+    groups = [list(g) for g in np.array_split(np.array(pictures, object), -(-len(photos)//3))]
     widths = [[p["truth"].width/p["truth"].height for p in group] for group in groups]
     heights = [min(2.2, 9/sum(w)) for w in widths]  # of a row, inches
     size = max(h*sum(w) for h, w in zip(heights, widths)), len(pictures[0])*sum(heights)
