@@ -297,3 +297,9 @@ def test_cells_that_import_do_nothing_else():
         kinds = [pages.is_import(tree) for tree in pages.statements(cell)]
         return any(kinds) and not all(kinds) and not {"export", "exports"} & pages.directives(cell).keys()
     assert [(stem, cell["id"]) for stem, cells in NOTEBOOKS.items() for cell in cells if mixed(cell)] == []
+
+def test_photos_stand_three_across_at_most():
+    "A column of text has room for three of 220 pixels; a fourth would lie out of view"
+    across = {(stem, cell["id"]): int(pages.directives(cell).get("photos-across", 0))
+              for stem, cells in NOTEBOOKS.items() for cell in cells}
+    assert [place for place, n in across.items() if n > 3] == []
