@@ -43,7 +43,8 @@ def _by_libtiff(im: Image.Image, mode: str, name: str) -> None:
 
 def _choose_reader(im: Image.Image) -> None:
     "Ask libtiff where Pillow would misread by itself"
-    tags, wide = im.tag_v2, ";16N" if im.tag_v2.get(258, (8,))[0] == 16 else ""
+    tags = im.tag_v2
+    wide = ";16N" if tags.get(258, (8,))[0] == 16 else ""
     if tags.get(259) == 6 and len(tags.get(258, ())) == 1: return _by_libtiff(im, "L", "L")
     if im.use_load_libtiff or not im.tile: return
     if tags.get(262) == 6: _by_libtiff(im, "RGB", "RGBX")
