@@ -123,8 +123,8 @@ def _deep_jp2(im: Image.Image, file) -> str:
     (channels,) = struct.unpack_from(">H", head, at + 40)
     bits = 1 + max(byte & 127 for byte in head[at + 42:at + 42 + 3*channels:3])
     if bits <= 8: return ""
-    return (f"is a JPEG 2000 with colours or transparency of {bits} bits, which its decoder "
-            "gets wrong; save it as TIFF or PNG")
+    return (f"is a JPEG 2000 with colours or transparency of {bits} bits, whose white would "
+            "turn black; save it as TIFF or PNG")
 
 def _second_pnm(im: Image.Image, file) -> str:
     "Why a PNM would be misread: another picture follows the first"
@@ -142,6 +142,9 @@ def why_misread(
 ) -> str:
     "Why a picture would come out wrong; empty where it would not"
     if im.format == "JPEG2000": return _deep_jp2(im, file)
+    if im.format == "TIFF" and im.tag_v2.get(284) == 2 and im.mode in ("LA", "La"):
+        return ("is a gray TIFF with its transparency in a plane of its own, which is not read; "
+                "save it without planes or as PNG")
     return _second_pnm(im, file) if im.format == "PPM" else ""
 
 # %% ../nbs/61j_photo_mending.ipynb #61j41
