@@ -67,6 +67,7 @@ def _sixteen_bits(im: Image.Image, tags) -> Image.Image:
 # %% ../nbs/61d_photo_colours.ipynb #da07ff3c
 def _see_through(im: Image.Image) -> Image.Image | None:
     "The transparency of `im` as `L`, None where it has none"
+    if "alpha" in im.info: return im.info["alpha"]  # of deep gray, for which Pillow has no mode
     if im.mode == "I;16" and "transparency" in im.info:
         clear = im.info["transparency"]
         return _mapped(im, lambda rows: 255*(rows != clear), "uint8")
@@ -294,7 +295,9 @@ def screen_colours(
     "A picture as a screen shows it; raises `Refusal` where its numbers mean nothing"
     opaque = opaque_numbers(im)
     alpha = _see_through(im)
-    if alpha and alpha.getextrema()[0] == 255: alpha = None  # nothing is transparent
+    # nothing is transparent, or the fourth byte of a BMP is not used
+    unused = ((255, 255), (0, 0)) if im.format == "BMP" else ((255, 255),)
+    if alpha and alpha.getextrema() in unused: alpha = None
     icc = declared_icc(im, opaque.mode, file)
     try: return _to_srgb(opaque, icc), alpha, ""
     except ValueError:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from .photo_mending import allow_more_tiffs, mend_layout, stored_bits, why_tiff
+from colorize_lib.photo_mending import (
+    allow_more_tiffs, mend_layout, stored_bits, why_misread, why_tiff,
+)
 
 # %% ../nbs/61c_photo_headers.ipynb #c9a1b112
 class PhotoError(ValueError):
@@ -244,6 +246,7 @@ def open_photo(
     _check_frames(im)
     _check_size(im)
     _check_work(im, file)
+    if why := why_misread(im, file): raise Refusal(why)
     mend_layout(im)
     return im, said + _mend_trimmings(im)
 

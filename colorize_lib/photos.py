@@ -21,9 +21,11 @@ from colorize_lib.photo_headers import (
     CalmFile, check_file, open_photo, PhotoError, plain_reason, Refusal, silenced,
     without_guard,
 )
-from .photo_mending import stored_bits
+from .photo_mending import mend_pixels, stored_bits
 from .photo_notes import note_options, Notes, read_exif, read_notes
-from .photo_rows import missing_in_jpeg, missing_rows, say_damaged, say_missing
+from colorize_lib.photo_rows import (
+    lacks_scans, missing_in_jpeg, missing_rows, say_damaged, say_missing,
+)
 from .photo_writers import kept_packing, rows_of, write_deep_png, write_tiff
 
 # %% ../nbs/61_photo_files.ipynb #e4873edf
@@ -75,6 +77,8 @@ def _load(im: Image.Image, file) -> tuple:
         if not im.info.get("progressive") or "truncated" not in str(error): raise
         return _with_end_mark(file), ["its end mark is missing, and fine detail may be, too"]
     said = say_missing(missing_rows(im, file, start), height)
+    mend_pixels(im)
+    if lacks_scans(im, file): said = [*said, "some of its scans are missing, and detail with them"]
     return im, said or say_damaged(lines, height)
 
 # %% ../nbs/61_photo_files.ipynb #6f6b67a1

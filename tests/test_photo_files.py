@@ -2,8 +2,10 @@
 import os, struct, subprocess, sys, zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from fractions import Fraction
 from io import BytesIO
 
+import av
 import numpy as np
 import pytest
 import tifffile
@@ -86,6 +88,14 @@ def test_compressed_tiff_whose_white_is_zero(tmp_path, kind):
     assert gap(read_photo(tmp_path/"a.tif"), 255 - RAMP) == 0
 
 
+@pytest.mark.parametrize("kind", ["int8", "int16", "float32", "float64"])
+@pytest.mark.parametrize("order", "<>")
+def test_compressed_tiff_in_either_order_of_bytes(tmp_path, order, kind):
+    numbers = {"int8": RAMP.astype(int) - 128, "int16": RAMP.astype(int)*257 - 32_768}.get(kind, RAMP/255).astype(kind)
+    tifffile.imwrite(tmp_path/"a.tif", numbers, byteorder=order, compression="zlib")
+    assert gap(read_photo(tmp_path/"a.tif"), RAMP) == 0
+
+
 def test_twelve_bits(tmp_path):
     numbers = np.linspace(0, 4095, 256).round().astype(int)
     pairs = numbers.reshape(-1, 2)
@@ -140,6 +150,13 @@ def test_pnm_with_any_largest_number(tmp_path, kind, top):
     photo = read(tmp_path, kind + b"\n256 6\n%d\n" % top + numbers.tobytes(), "a.pnm")
     want = numbers.astype(float).reshape((6, 256, 3) if bands == 3 else (6, 256))/top*255
     assert gap(photo, want) <= .51
+
+
+@pytest.mark.parametrize("body", [b"P1 2 1\n1 0\n", b"P2 2 1 255\n7 8 # P2\n", b"P3 1 1 255\n7 8 9\n", b"P4 2 1 a", b"P5 2 1 255 P5",
+                                  b"P5 2 1 1000 abcd", b"P6 2 1 255 P6 a b", b"P6 1 1 65535 abcdef"])
+def test_several_pictures_in_a_pnm(tmp_path, body):
+    assert read(tmp_path, body, "a.pnm").words == () == read(tmp_path, body + b"\n", "b.pnm").words
+    with pytest.raises(PhotoError, match="holds several pictures; save the one you want as a photo of its own"): read(tmp_path, body*2, "c.pnm")
 
 
 def test_a_clear_number_of_sixteen_bits(tmp_path):
@@ -221,6 +238,26 @@ def test_profile_of_a_jp2(tmp_path):
     assert gap(read(tmp_path, new, "b.jp2"), srgb_bytes((RAMP/255)**1.8)) <= 1
 
 
+def jp2(numbers, layout):
+    "A JPEG 2000 of another writer than Pillow's, which writes no deep colours"
+    codec = av.CodecContext.create("jpeg2000", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = *numbers.shape[1::-1], layout, Fraction(1)
+    codec.options = {"pred": "1", "format": "jp2"}
+    frame = av.VideoFrame.from_ndarray(numbers, format=layout)
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in codec.encode(frame))
+
+
+def test_deep_colours_of_a_jp2_are_refused(tmp_path):
+    "Its decoder would make white black"
+    white = np.full((48, 64, 3), 255, np.uint8)
+    assert gap(read(tmp_path, jp2(white, "rgb24"), "a.jp2"), 255) == 0
+    said = refusal(tmp_path, jp2(white.astype(np.uint16)*257, "rgb48le"), "b.jp2")
+    assert said == "is a JPEG 2000 with colours or transparency of 16 bits, whose white would turn black; save it as TIFF or PNG"
+    Image.fromarray(DEEP).save(tmp_path/"c.jp2", irreversible=False)
+    assert gap(read_photo(tmp_path/"c.jp2"), (DEEP.astype(int) + 128)//257) == 0
+
+
 def test_wide_primaries(tmp_path):
     "Pure sRGB red, told in the primaries of BT.2020, is pure red again"
     to_xyz = lambda c: np.array([[x/y, 1, (1 - x - y)/y] for x, y in np.reshape(c, (4, 2))])
@@ -251,6 +288,18 @@ def test_sixteen_linear_bits_keep_their_shades(tmp_path, suffix, bands):
     photo = read_photo(tmp_path/f"a.{suffix}")
     assert gap(photo, srgb_bytes(numbers/65_535)) <= 1.01
     assert len(np.unique(np.asarray(photo.image))) > 85
+
+
+def test_deep_gray_with_transparency_keeps_its_shades(tmp_path):
+    numbers = np.linspace(0, 6553, 600).round().astype(np.uint16).reshape(2, 300)
+    clear = np.arange(600, dtype=np.uint16).reshape(2, 300)*109
+    data = png_of([row.astype(">u2").tobytes() for row in np.dstack([numbers, clear])], 16, 4, GAMMA(1), width=300)
+    for deep in (False, True):
+        (tmp_path/"a.png").write_bytes(data)
+        photo = read_photo(tmp_path/"a.png", deep)
+        assert gap(photo, srgb_bytes(numbers/65_535)) <= 1.01 and len(np.unique(np.asarray(photo.image))) > 85
+        assert photo.words == () and photo.image.mode == "L" and np.array_equal(np.asarray(photo.alpha), clear >> 8)
+    assert np.abs(photo.deep - srgb_bytes(numbers/65_535)*257).max() <= 2
 
 
 # ---- what travels into a result ----
@@ -685,6 +734,18 @@ def test_a_progressive_jpeg_without_its_end_mark(tmp_path):
     assert "truncated" in refusal(tmp_path, data[:data.find(b"\xff\xda") + 40], "c.jpg")
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_scans_that_a_progressive_jpeg_does_not_have(tmp_path, mode):
+    "The file ends formally as it should, after its first telling or before its last"
+    buffer = BytesIO()
+    Image.effect_noise((96, 64), 80).convert(mode).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    assert read(tmp_path, data, "a.jpg").words == ()
+    for scan in (data.index(b"\xff\xda", data.index(b"\xff\xda") + 1), data.rindex(b"\xff\xda")):
+        shorter = data[:data.rindex(b"\xff\xc4", 0, scan)] + b"\xff\xd9"
+        assert read(tmp_path, shorter, "b.jpg").words == ("some of its scans are missing, and detail with them",)
+
+
 def test_rows_that_a_png_does_not_have(tmp_path):
     whole = png_with(RAMP.repeat(4, 0))
     def taller(height):
@@ -704,6 +765,27 @@ def test_rows_that_a_jpeg_does_not_have(tmp_path):
     assert refusal(tmp_path, taller(640), "b.jpg") == "is truncated: 576 of 640 rows are missing"
     Image.new("L", (32, 32), 128).save(tmp_path/"fog.jpg")
     assert read_photo(tmp_path/"fog.jpg").words == ()
+
+
+def test_rows_that_a_jpeg_in_inks_does_not_have(tmp_path):
+    for mode in ("RGB", "CMYK"):
+        bands = [Image.effect_noise((96, 144), 80) for _ in mode]
+        Image.merge(mode, bands).save(tmp_path/"a.jpg")
+        data = (tmp_path/"a.jpg").read_bytes()
+        (word,) = read(tmp_path, data[:len(data)*2//3] + b"\xff\xd9", "b.jpg").words
+        assert word in (f"{rows} of 144 rows are missing" for rows in range(32, 72, 8)) and read(tmp_path, data, "a.jpg").words == ()
+
+
+@pytest.mark.parametrize("fog", [False, True])
+def test_a_jpeg_that_ends_where_a_restart_mark_is_due(tmp_path, fog):
+    picture = Image.effect_noise((96, 96), 80)
+    if fog: picture.paste(128, (0, 80, 96, 96))
+    picture.save(tmp_path/"a.jpg", restart_marker_rows=1)
+    data = (tmp_path/"a.jpg").read_bytes()
+    assert read(tmp_path, data, "a.jpg").words == ()
+    frame = data.index(b"\xff\xc0") + 5
+    (word,) = read(tmp_path, data[:frame] + struct.pack(">H", 144) + data[frame + 2:], "b.jpg").words
+    assert word == f"{64 if fog else 48} of 144 rows are missing"
 
 
 @pytest.mark.parametrize("progressive, cut", [(False, 0), (True, 0), (True, 2)])
@@ -733,6 +815,31 @@ def test_strips_that_a_tiff_does_not_have(tmp_path):
     assert "truncated: 36 of 60 rows" in refusal(tmp_path, tiff(RAMP.repeat(4, 0), t256=256, t257=60, t258=8, t278=24))
     assert read(tmp_path, tiff(RAMP.repeat(4, 0), t256=256, t257=30, t258=8, t274=6, t278=24)).words == ("6 of 30 rows are missing",)
     assert "truncated: 36 of 60 rows" in refusal(tmp_path, tiff(RAMP.repeat(4, 0), t256=256, t257=60, t258=8, t274=6, t278=24))
+
+
+def test_tiles_that_a_tiff_does_not_have(tmp_path):
+    tifffile.imwrite(tmp_path/"a.tif", np.full((64, 64), 200, np.uint8), tile=(16, 16))
+    data = bytearray((tmp_path/"a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path/"a.tif") as file: tags = file.pages[0].tags
+    for tag in (324, 325): struct.pack_into("<I", data, tags[tag].offset + 4, 11)
+    assert read_photo(tmp_path/"a.tif").words == ()
+    photo = read(tmp_path, data, "b.tif")
+    assert photo.words == ("32 of 64 rows are missing",) and set(np.unique(np.asarray(photo.image))) == {0, 200}
+    for tag in (324, 325): struct.pack_into("<I", data, tags[tag].offset + 4, 5)
+    assert refusal(tmp_path, data, "c.tif") == "is truncated: 48 of 64 rows are missing"
+
+
+@pytest.mark.parametrize("tag", [273, 279])
+def test_an_empty_strip_of_a_tiff(tmp_path, tag):
+    "Its place is 0, where the header stands, or it has no bytes"
+    tifffile.imwrite(tmp_path/"a.tif", np.full((64, 64), 200, np.uint8), rowsperstrip=16)
+    data = bytearray((tmp_path/"a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path/"a.tif") as file: found = file.pages[0].tags[tag]
+    size = {3: 2, 4: 4}[found.dtype]
+    data[found.valueoffset + size:found.valueoffset + 2*size] = bytes(size)
+    photo = read(tmp_path, data, "b.tif")
+    assert photo.words == ("16 of 64 rows are missing",)
+    assert np.array_equal(np.asarray(photo.image), np.where(np.arange(64)//16 == 1, 0 if tag == 273 else 200, 200)[:, None].repeat(64, 1))
 
 
 # ---- a budget for each file ----
@@ -933,10 +1040,70 @@ def test_how_a_tiff_is_cut(tmp_path, options):
         assert numbers.dtype == np.uint8 or np.array_equal(photo.deep, numbers)
 
 
-def test_planes_of_a_tiff(tmp_path):
-    for options in ({}, dict(tile=(16, 16))):
-        tifffile.imwrite(tmp_path/"a.tif", COLOURS.transpose(2, 0, 1), photometric="rgb", planarconfig="separate", **options)
-        assert gap(read_photo(tmp_path/"a.tif"), COLOURS) == 0
+@pytest.mark.parametrize("options", [{}, dict(tile=(16, 16)), dict(compression="zlib"), dict(byteorder=">"), dict(rowsperstrip=3)])
+def test_planes_of_a_tiff(tmp_path, options):
+    "Red, green and blue, with a fourth channel or without, and inks"
+    half = np.full_like(GRAY, 128)
+    def check(bands, want, alpha=None, near=0, **more):
+        for kind in (np.uint8, np.uint16):
+            numbers = np.stack(bands).astype(kind)*(257 if kind == np.uint16 else 1)
+            tifffile.imwrite(tmp_path/"a.tif", numbers, planarconfig="separate", **options, **more)
+            photo = read_photo(tmp_path/"a.tif")
+            assert gap(photo, want) <= near and (alpha is None or is_clear(photo, alpha)), (kind, more)
+    colours = list(COLOURS.transpose(2, 0, 1))
+    check(colours, COLOURS, photometric="rgb")
+    check([*colours, ALPHA], COLOURS, ALPHA, photometric="rgb", extrasamples=["unassalpha"])
+    check([*(band//2 for band in colours), half], COLOURS, half, 2, photometric="rgb", extrasamples=["assocalpha"])
+    check([*colours, half], (255. - COLOURS)*(127/255), near=1.1, photometric="separated")
+    tifffile.imwrite(tmp_path/"b.tif", np.stack([GRAY, ALPHA]), planarconfig="separate", photometric="minisblack",
+                     extrasamples=["unassalpha"], **options)
+    with pytest.raises(PhotoError, match="its transparency in a plane of its own, which is not read; save it"): read_photo(tmp_path/"b.tif")
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 16])
+@pytest.mark.parametrize("white", [0, 1])
+def test_a_single_plane_of_a_tiff(tmp_path, white, bits):
+    numbers, largest = (STEPS % 2, 1) if bits == 1 else (STEPS, 15) if bits == 4 else (GRAY.astype(int)*(257 if bits == 16 else 1), 2**bits - 1)
+    rows = b"".join(packed(numbers, bits)) if bits < 16 else numbers.astype("<u2").tobytes()
+    data = tiff(rows, t256=WIDTH, t257=HEIGHT, t258=bits, t262=white, t278=HEIGHT, t284=2)
+    assert gap(read(tmp_path, data), (numbers if white else largest - numbers)*255/largest) == 0
+
+
+def with_tags(pixels, shorts):
+    "An uncompressed TIFF of one strip; `shorts` maps a tag to one or two short integers"
+    tags = {tag: values if isinstance(values, tuple) else (values,) for tag, values in shorts.items()}
+    start = 8 + 2 + 12*(len(tags) + 2) + 4
+    longs = {273: start, 279: len(pixels)}
+    out = b"II*\0" + struct.pack("<IH", 8, len(tags) + 2)
+    for tag in sorted(tags | longs):
+        if tag in longs: out += struct.pack("<HHII", tag, 4, 1, longs[tag])
+        else: out += struct.pack("<HHI2H", tag, 3, len(tags[tag]), *(*tags[tag], 0)[:2])
+    return out + bytes(4) + pixels
+
+
+@pytest.mark.parametrize("beyond", [0, 9000])
+@pytest.mark.parametrize("step", [1, 2])
+def test_brightness_and_differences_of_colour_in_a_tiff(tmp_path, step, beyond):
+    "YCbCr, not compressed; where four pixels share their colour they come together. What stands behind the strip does not count"
+    small = Image.fromarray(COLOURS[:7, :12])
+    picture = np.asarray(small.convert("YCbCr")).repeat(step, 0).repeat(step, 1)
+    height, width = picture.shape[:2]
+    blocks = picture.reshape(height//step, step, width//step, step, 3)
+    pixels = np.concatenate([blocks[..., 0].swapaxes(1, 2).reshape(*blocks.shape[:3:2], -1), blocks[:, 0, :, 0, 1:]], 2).tobytes()
+    shape = {256: width, 257: height, 258: 8, 259: 1, 262: 6, 277: 3, 278: height, 284: 1, 530: (step, step)}
+    photo = read(tmp_path, with_tags(pixels, shape) + bytes(beyond))
+    assert gap(photo, np.asarray(Image.fromarray(picture, "YCbCr").convert("RGB"))) <= 2 and photo.words == ()
+
+
+def test_gray_in_the_first_kind_of_jpeg_in_a_tiff(tmp_path):
+    buffer = BytesIO()
+    Image.fromarray(RAMP.repeat(4, 0)).save(buffer, "JPEG", quality=100)
+    pixels = buffer.getvalue()
+    start = 8 + 2 + 12*11 + 4
+    tags = {256: 256, 257: 24, 258: 8, 259: 6, 262: 1, 273: start, 277: 1, 278: 24, 279: len(pixels), 513: start, 514: len(pixels)}
+    data = b"II*\0" + struct.pack("<IH", 8, 11) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()) + bytes(4)
+    photo = read(tmp_path, data + pixels)
+    assert gap(photo, RAMP.repeat(4, 0)) <= 3 and photo.image.mode == "L"
 
 
 def test_lab_in_a_tiff(tmp_path):
@@ -948,8 +1115,12 @@ def test_lab_in_a_tiff(tmp_path):
     from_d50 = np.array([[.9555766, -.0230393, .0631636], [-.0282895, 1.0099416, .0210077], [.0122982, -.0204830, 1.3299098]])
     to_rgb = np.array([[3.2404542, -1.5371385, -.4985314], [-.9692660, 1.8760108, .0415560], [.0556434, -.2040259, 1.0572252]])
     want = srgb_bytes(((xyz*[.9642, 1, .8249]) @ from_d50.T @ to_rgb.T).clip(0, 1))
-    tifffile.imwrite(tmp_path/"a.tif", np.dstack([stored, a.astype(int) & 255, b.astype(int) & 255]).astype(np.uint8), photometric="cielab")
+    lab = np.dstack([stored, a.astype(int) & 255, b.astype(int) & 255]).astype(np.uint8)
+    tifffile.imwrite(tmp_path/"a.tif", lab, photometric="cielab")
     assert gap(read_photo(tmp_path/"a.tif"), want) <= 1.2
+    for options in ({}, dict(compression="zlib"), dict(tile=(16, 16))):
+        tifffile.imwrite(tmp_path/"b.tif", lab.transpose(2, 0, 1), photometric="cielab", planarconfig="separate", **options)
+        assert gap(read_photo(tmp_path/"b.tif"), want) <= 1.2
 
 
 @pytest.mark.parametrize("bits, form, channels, said", [(10, 1, 1, "a channel of 10 bits"), (16, 3, 1, "a channel of 16 floating-point bits")])
@@ -982,6 +1153,17 @@ def test_bmp_files(tmp_path):
                         np.stack([red*255/31, green*255/63, blue*255/31], 2))):
         photo = read(tmp_path, data, "a.bmp")
         assert gap(photo, want) < 1 and photo.alpha is None
+
+
+def test_a_transparency_of_a_bmp_that_is_not_used(tmp_path):
+    "Its header has a mask for transparency, and all its bytes are 0; if one is not, they count"
+    for some in (0, 200):
+        clear = np.zeros((HEIGHT, WIDTH), np.uint8)
+        clear[3, 4] = some
+        fourth = np.dstack([COLOURS[::-1, :, ::-1], clear[::-1]])
+        info = struct.pack("<IiiHHIIiiII4I", 56, WIDTH, HEIGHT, 1, 32, 3, fourth.size, 0, 0, 0, 0, 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+        photo = read(tmp_path, b"BM" + struct.pack("<IHHI", 70 + fourth.size, 0, 0, 70) + info + fourth.tobytes(), "a.bmp")
+        assert gap(photo, COLOURS) == 0 and (is_clear(photo, clear) if some else photo.alpha is None)
 
 
 @pytest.mark.parametrize("kind", ["adobe", "plain", "ycck"])
