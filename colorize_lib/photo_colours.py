@@ -35,10 +35,13 @@ def _mapped(im: Image.Image, convert, kind: str) -> Image.Image:
 # %% ../nbs/61d_photo_colours.ipynb #4dd6e642
 _NO_RANGE = "holds 32-bit numbers; save it with 8 or 16 bits"
 
-def _check_range(im: Image.Image, black: int, white: int) -> None:
+def _check_range(im: Image.Image, black: int, white: int, bits: int) -> None:
     "Raise `Refusal` unless all numbers lie between `black` and `white`"
     low, high = zip(*((rows.min(), rows.max()) for _, rows in strips(im)))
     if not (min(low) >= black and max(high) <= white): raise Refusal(_NO_RANGE)
+    if bits == 32 and white == 65_535 and max(high) <= 4095:
+        raise Refusal("holds 32-bit numbers that may have been 8, 12 or 16 bits, so nobody "
+                      "can know which one is white; save it with 8 or 16 bits")
     if black < 0 <= min(low):
         raise Refusal("holds signed numbers of which none is negative, so nobody can know "
                       "which one is white; save it unsigned")
@@ -48,7 +51,7 @@ def _gray_ends(im: Image.Image, tags) -> tuple:
     bits = tags.get(258, (16,))[0]
     black, white = 0, 1 if im.mode == "F" else 4095 if bits == 12 else 65_535
     if _is_signed(tags) and bits < 32: black, white = -2**(bits - 1), 2**(bits - 1) - 1
-    if im.mode in "IF": _check_range(im, black, white)
+    if im.mode in "IF": _check_range(im, black, white, bits)
     return (white, black) if tags.get(262) == 0 else (black, white)
 
 def _is_signed(tags) -> bool:

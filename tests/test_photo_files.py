@@ -101,6 +101,16 @@ def test_signed_numbers_without_a_sign_are_refused(tmp_path, kind):
         read(tmp_path, tiff(numbers, t256=256, t257=6, t258=numbers.itemsize*8, t278=6, t339=2))
 
 
+@pytest.mark.parametrize("top", [255, 4095])
+def test_small_numbers_of_32_bits_are_refused(tmp_path, top):
+    "Eight bits in a larger box would be black; the same numbers up to 65,535 are a photo"
+    for kind, sign in (("uint32", 1), ("int32", 2)):
+        tags = dict(t256=256, t257=6, t258=32, t278=6, t339=sign)
+        with pytest.raises(PhotoError, match="8, 12 or 16 bits"):
+            read(tmp_path, tiff((RAMP.astype(float)*top/255).astype(kind), **tags))
+        assert gap(read(tmp_path, tiff(RAMP.astype(kind)*257, **tags)), RAMP) == 0
+
+
 def test_numbers_without_a_range_are_refused(tmp_path):
     for numbers, form in ((RAMP.astype(np.float32)*3, 3), (RAMP.astype(np.uint32)*10**6, 1)):
         with pytest.raises(PhotoError, match="32-bit numbers; save it with 8 or 16 bits"):
