@@ -224,7 +224,7 @@ def _mend_trimmings(im: Image.Image) -> list:
     for key, name in (("icc_profile", "colour profile"), ("xmp", "XMP")):
         found = im.info.get(key)
         if isinstance(found, str): im.info[key] = found.encode("latin-1", "ignore")
-        elif found is not None and not isinstance(found, bytes):
+        elif key in im.info and not isinstance(found, bytes):  # Pillow's word for broken: None
             del im.info[key]
             said.append(f"its {name} cannot be read and is left out")
     return said

@@ -670,6 +670,24 @@ def test_notes_that_cannot_be_written_are_named(tmp_path):
     with Image.open(save_photo(photo, tmp_path/"b.jpg")) as im: assert dict(im.getexif()) == {0x013B: "Ida"}
 
 
+def test_a_profile_that_is_broken_on_its_way_is_said(tmp_path):
+    "A PNG that cannot unpack it, a JPEG that has one of its two parts; what is there has to be enough"
+    icc = _described_icc("RGB", curve(1), SRGB)
+    packed = bytearray(zlib.compress(icc))
+    packed[2:6] = bytes(4)
+    word = ("its colour profile cannot be read and is left out",)
+    colours = np.dstack([RAMP]*3)
+    assert read(tmp_path, png_with(colours, (b"iCCP", b"p\0\0" + bytes(packed))), "a.png").words == word
+    buffer = BytesIO()
+    Image.fromarray(colours).save(buffer, "JPEG", icc_profile=icc + bytes(70_000), quality=95)
+    data = buffer.getvalue()
+    second = data.index(b"ICC_PROFILE\0\2\2") - 4
+    cut = data[:second] + data[second + 2 + struct.unpack_from(">H", data, second + 2)[0]:]
+    whole, part = read(tmp_path, data, "a.jpg"), read(tmp_path, cut, "b.jpg")
+    assert whole.words == () and gap(whole, srgb_bytes(colours/255)) < 12
+    assert part.words == word and gap(part, colours) < 4
+
+
 def test_broken_exif_in_avif(tmp_path):
     notes = notes_of_a_scan()
     Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path/"a.avif", exif=notes, quality=95)
