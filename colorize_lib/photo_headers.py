@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RAW', 'LAYERS', 'MAX_PIXELS', 'MAX_MEMORY', 'MAX_SCANS', 'MAX_PAGES', 'screen_lock', 'PhotoError', 'Refusal',
            'no_file', 'CalmFile', 'check_file', 'not_read', 'reads_heic', 'without_guard', 'open_header', 'open_photo',
-           'silenced', 'plain_reason', 'png_chunks']
+           'silenced', 'plain_reason', 'png_chunks', 'boxed']
 
 # %% ../nbs/61c_photo_headers.ipynb #179a5237
 import importlib.util, io, logging, os, stat, struct, sys, tempfile, threading, warnings
@@ -294,3 +294,16 @@ def png_chunks(
         data = file.read(length)
         file.seek(4, os.SEEK_CUR)  # the checksum, which the decoder looks at
         yield kind, data
+
+def boxed(
+    file,         # an open AVIF or JP2 file
+    name: bytes,  # of the box, or its first bytes
+    end: bytes,   # the box with the pixels
+) -> bytes:
+    "What stands behind `name` in a box before the pixels; empty where there is none"
+    file.seek(0)
+    head = file.read(1 << 20).partition(end)[0]
+    at = head.find(name)
+    if at < 4: return b""
+    (length,) = struct.unpack_from(">I", head, at - 4)
+    return head[at + len(name):at - 4 + length]

@@ -16,7 +16,7 @@ from colorize_lib.crew import room_of
 from colorize_lib.photo_colours import _described_icc, curve, icc_tags, make_icc, SRGB, SRGB_CURVE
 from colorize_lib.photo_depth import deep_lightness, deep_photo, painted
 from colorize_lib.photo_headers import _memory, open_photo, reads_heic
-from colorize_lib.photo_notes import coloured
+from colorize_lib.photo_notes import _put, coloured
 from colorize_lib.photo_xmp import COMPOSITE, marked_xmp, NOTE, tidy_xmp
 from colorize_lib.photo_writers import PACKINGS
 from colorize_lib.photos import not_kept, Photo, PhotoError, read_photo, save_photo
@@ -231,6 +231,41 @@ def test_profile_of_a_jp2(tmp_path):
     assert gap(read(tmp_path, new, "b.jp2"), srgb_bytes((RAMP/255)**1.8)) <= 1
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "webp"])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_adobe_rgb_by_the_notes_of_a_camera(tmp_path, suffix, bands):
+    "A colour space that is not sRGB, and R03; a profile counts more, and a result is sRGB and says so"
+    notes = Image.Exif()
+    _put(notes, ExifTags.IFD.Exif, {0x9003: "2004:05:01 10:00:00", 0xA001: 65_535, ExifTags.IFD.Interop: {1: "R03"}})
+    picture = Image.fromarray(RAMP if bands == 1 else np.dstack([RAMP, RAMP//2 + 64, RAMP//4 + 90]))
+    kind = {"webp": dict(lossless=True), "jpg": dict(quality=100, subsampling=0), "tif": {}}[suffix]
+    picture.save(tmp_path/f"a.{suffix}", exif=notes, **kind)
+    icc = _described_icc("L" if bands == 1 and suffix != "webp" else "RGB", curve(563/256), (.3127, .329, .64, .33, .21, .71, .15, .06))
+    picture.save(tmp_path/f"b.{suffix}", icc_profile=icc, **kind)
+    said, profiled = read_photo(tmp_path/f"a.{suffix}"), read_photo(tmp_path/f"b.{suffix}")
+    assert gap(said, np.asarray(profiled.image, float)) == 0 and said.words == ()
+    assert gap(said, np.asarray(picture.convert(said.image.mode), float)) > (4 if bands == 1 else 15)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    if bands == 3:
+        picture.save(tmp_path/f"c.{suffix}", exif=notes, icc_profile=srgb, **kind)
+        assert gap(read_photo(tmp_path/f"c.{suffix}"), np.asarray(picture, float)) <= (0 if suffix != "jpg" else 4)
+    with Image.open(save_photo(said, tmp_path/"d.jpg")) as im:
+        camera = im.getexif().get_ifd(ExifTags.IFD.Exif)
+        assert camera[0xA001] == 1 and ExifTags.IFD.Interop not in camera
+
+
+def test_profile_of_a_bmp(tmp_path):
+    "A fifth header, with a linear profile behind the pixels"
+    icc = _described_icc("RGB", curve(1), SRGB)
+    colours = np.dstack([RAMP]*3)
+    for word, want in ((b"DEBM", srgb_bytes(colours/255)), (b" niW", colours)):
+        head = struct.pack("<IiiHHIIiiII", 124, 256, 6, 1, 24, 0, colours.nbytes, 0, 0, 0, 0) + bytes(16) + word
+        head += bytes(52) + struct.pack("<III", 124 + colours.nbytes, len(icc), 0)
+        start = 14 + len(head)
+        data = b"BM" + struct.pack("<IHHI", start + colours.nbytes + len(icc), 0, 0, start) + head + colours.tobytes() + icc
+        assert gap(read(tmp_path, data, "a.bmp"), want) <= 1
+
+
 def test_wide_primaries(tmp_path):
     "Pure sRGB red, told in the primaries of BT.2020, is pure red again"
     to_xyz = lambda c: np.array([[x/y, 1, (1 - x - y)/y] for x, y in np.reshape(c, (4, 2))])
@@ -247,6 +282,12 @@ def test_wide_primaries(tmp_path):
 
 def test_hdr_is_refused(tmp_path):
     with pytest.raises(PhotoError, match="HDR"): read(tmp_path, png_with(RAMP, (b"cICP", bytes((9, 16, 0, 1)))), "a.png")
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_narrow_range_is_refused(tmp_path, deep):
+    (tmp_path/"a.png").write_bytes(png_with(np.dstack([RAMP.astype(np.uint16)*257]*3), (b"cICP", bytes((1, 13, 0, 0)))))
+    with pytest.raises(PhotoError, match="from 16 to 235"): read_photo(tmp_path/"a.png", deep=deep)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
