@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from .photo_mending import allow_more_tiffs, mend_layout, stored_bits, why_tiff
 
@@ -103,20 +103,23 @@ def _why_unknown(file) -> str:
 warnings.filterwarnings("ignore", module=r"PIL\.")  # they name places inside Pillow
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors
 _lock = threading.Lock()
-_lifted = {"by": 0, "guard": None}  # how many photos are being read, and Pillow's own limit
+_lifted = {"by": 0, "guards": ()}  # how many photos are being read, and Pillow's own limits
 
 @contextmanager
 def without_guard():
-    "Pillow's limit of pixels is off: it is one for all threads, so the last one restores it"
+    "Pillow's limits are wider: they are the same for all threads, so the last restores them"
     with _lock:
-        if not _lifted["by"]: _lifted["guard"] = Image.MAX_IMAGE_PIXELS
+        if not _lifted["by"]:
+            _lifted["guards"] = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
         _lifted["by"] += 1
         Image.MAX_IMAGE_PIXELS = None
+        PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
     try: yield
     finally:
         with _lock:
             _lifted["by"] -= 1
-            if not _lifted["by"]: Image.MAX_IMAGE_PIXELS = _lifted["guard"]
+            if not _lifted["by"]:
+                Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = _lifted["guards"]
 
 # %% ../nbs/61c_photo_headers.ipynb #38f690f8
 def _open_heic(file) -> Image.Image:
@@ -279,6 +282,7 @@ def plain_reason(
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror.lower()})"
     text = str(error).lower()
+    if "max_text" in text: return "has notes that unpack to more than 64 MB; save it without them"
     if any(word in text for word in ("truncated", "not enough", "buffer is not large")):
         return "is truncated: its end is missing"
     return "is damaged: its pixels cannot be decoded"

@@ -729,6 +729,20 @@ def test_a_profile_that_is_broken_on_its_way_is_said(tmp_path):
     assert part.words == word and gap(part, colours) < 4
 
 
+@pytest.mark.parametrize("kind", ["iCCP", "zTXt", "iTXt"])
+def test_large_notes_of_a_png(tmp_path, kind):
+    "Pillow gives a photo up for a packed note of more than a megabyte; more than 64 have a reason of their own"
+    icc = make_icc(b"GRAY", {b"kTRC": curve(1), b"long": np.random.default_rng(4).bytes(2_000_000)})
+    start = {"iCCP": b"p\0\0", "zTXt": b"Title\0\0", "iTXt": b"XML:com.adobe.xmp\0\1\0\0\0"}[kind]
+    note = {"iCCP": icc, "zTXt": b"Ida"*700_000, "iTXt": XMP.replace(b'"6"', b'"1"').replace(b"box 7", b"box 7 "*300_000)}[kind]
+    photo = read(tmp_path, png_with(RAMP, (kind.encode(), start + zlib.compress(note))), "a.png")
+    assert photo.words == () and gap(photo, srgb_bytes(RAMP/255) if kind == "iCCP" else RAMP) <= 1
+    assert photo.notes.text == ((("Title", note.decode()),) if kind == "zTXt" else ())
+    assert len(photo.notes.xmp) > 1_700_000 or kind != "iTXt"
+    with pytest.raises(PhotoError, match="notes that unpack to more than 64 MB"):
+        read(tmp_path, png_with(RAMP, (kind.encode(), start + zlib.compress(bytes(70_000_000), 1))), "b.png")
+
+
 def test_broken_exif_in_avif(tmp_path):
     notes = notes_of_a_scan()
     Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path/"a.avif", exif=notes, quality=95)
