@@ -18,7 +18,8 @@ _SPACES = dict(
     exif="http://ns.adobe.com/exif/1.0/", tiff="http://ns.adobe.com/tiff/1.0/",
     photoshop="http://ns.adobe.com/photoshop/1.0/", dc="http://purl.org/dc/elements/1.1/",
     Iptc4xmpCore="http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
-    Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/")
+    Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+    GCamera="http://ns.google.com/photos/1.0/camera/")
 _UNTRUE = [("tiff", word) for word in (
     "Orientation ImageWidth ImageLength BitsPerSample Compression PhotometricInterpretation "
     "SamplesPerPixel PlanarConfiguration XResolution YResolution ResolutionUnit "
@@ -27,6 +28,11 @@ _UNTRUE += [("exif", word) for word in (
     "ColorSpace", "PixelXDimension", "PixelYDimension", "NativeDigest")]
 _UNTRUE += [("photoshop", "ICCProfile"), ("photoshop", "ColorMode"), ("xmp", "Thumbnails"),
             ("xmpNote", "HasExtendedXMP")]  # which lies in another part of the file
+_UNTRUE += [("GCamera", f"{what}{word}") for what in ("MotionPhoto", "MicroVideo") for word in (
+    "", "Version", "Offset", "PresentationTimestampUs")]  # a film behind the photo
+_GONE = ("http://ns.google.com/photos/1.0/container/",  # what else the file is made of
+         "http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.apple.com/HDRGainMap/1.0/",
+         "http://ns.google.com/photos/1.0/depthmap/")
 
 def _name(space: str, word: str) -> str:
     "A name as ElementTree writes it"
@@ -65,19 +71,20 @@ def _write_xmp(rdf) -> bytes:
     return begin + packet + b'<?xpacket end="w"?>'
 
 # %% ../nbs/61e_photo_xmp.ipynb #61e020
-def _remove(rdf, names) -> None:
-    "Take these properties off, whether written as attributes or as elements"
+def _remove(rdf, names, spaces=()) -> None:
+    "Take these properties off, and all of some vocabularies: attributes and elements"
+    def goes(name): return name in names or name[1:].partition("}")[0] in spaces
     for described in rdf.findall(_name("rdf", "Description")):
-        for name in names:
-            described.attrib.pop(name, None)
-            for child in described.findall(name): described.remove(child)
+        for name in filter(goes, list(described.attrib)): del described.attrib[name]
+        for child in list(described):
+            if goes(child.tag): described.remove(child)
 
 def tidy_xmp(
     xmp: bytes,      # a packet of somebody else's
 ) -> bytes:
     "The packet without what would contradict the picture; raises `ValueError` if it is none"
     rdf = _parse_xmp(xmp)
-    _remove(rdf, [_name(*pair) for pair in _UNTRUE])
+    _remove(rdf, [_name(*pair) for pair in _UNTRUE], _GONE)
     return _write_xmp(rdf)
 
 # %% ../nbs/61e_photo_xmp.ipynb #606c9606

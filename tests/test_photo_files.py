@@ -433,6 +433,16 @@ def test_a_second_part_of_xmp_is_said_to_be_left_out(tmp_path):
     assert b"HasExtendedXMP" not in photo.notes.xmp and "only the first part of its XMP is kept" in photo.words
 
 
+@pytest.mark.parametrize("after", FORMATS)
+def test_xmp_does_not_promise_parts_that_are_gone(tmp_path, after):
+    "The film and the gain map of a phone do not travel, so nothing may point at them"
+    note = b'xmlns:G="http://ns.google.com/photos/1.0/camera/" xmlns:h="http://ns.adobe.com/hdr-gain-map/1.0/" G:MicroVideo="1" G:MicroVideoOffset="99" h:Version="1.0"'
+    Image.new("RGB", (32, 32)).save(tmp_path/"a.jpg", xmp=XMP.replace(b'tiff:Orientation="6"', note))
+    photo = read_photo(tmp_path/"a.jpg")
+    with Image.open(save_photo(coloured(photo, photo.image), tmp_path/f"b.{after}")) as im: packet = im.info["xmp"]
+    assert b"box 7" in packet and b"MicroVideo" not in packet and b"Version" not in packet
+
+
 def test_xmp_of_many_threads():
     "ElementTree has one table of prefixes for all of them"
     def once(i):
