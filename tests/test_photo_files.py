@@ -398,6 +398,34 @@ def test_texts_that_are_left_are_said(tmp_path):
     with Image.open(save_photo(long, tmp_path/"a.jpg")) as im: assert "comment" not in im.info
 
 
+def test_texts_with_one_key_are_said(tmp_path):
+    texts = [(b"tEXt", b"Title\0Ida"), (b"zTXt", b"Title\0\0" + zlib.compress(b"in the garden")), (b"tEXt", b"Box\0007")]
+    photo = read(tmp_path, png_with(RAMP, *texts), "a.png")
+    assert photo.words == ("of its texts Title only the last is kept",)
+    assert photo.notes.text == (("Title", "in the garden"), ("Box", "7"))
+    assert read(tmp_path, png_with(RAMP, *texts[1:]), "b.png").words == ()
+
+
+@pytest.mark.parametrize("after", ["jpg", "png"])
+def test_two_comments_of_a_jpeg(tmp_path, after):
+    Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", comment="München")
+    data = (tmp_path/"a.jpg").read_bytes()
+    photo = read(tmp_path, data[:2] + b"\xff\xfe\0\6box7" + data[2:], "b.jpg")
+    assert read_photo(save_photo(photo, tmp_path/f"c.{after}")).notes.text == (("Comment", "box7\nMünchen"),)
+
+
+@pytest.mark.parametrize("after", FORMATS)
+def test_the_page_of_a_scan(tmp_path, after):
+    "The third of twelve pages: it stands beside the names of document and page"
+    notes = Image.Exif()
+    notes[0x010D], notes[0x011D], notes[0x0129] = "album", "garden", (2, 12)
+    Image.fromarray(RAMP).save(tmp_path/"a.tif", exif=notes)
+    photo = read_photo(tmp_path/"a.tif")
+    assert photo.words == ()
+    with Image.open(save_photo(coloured(photo, photo.image), tmp_path/f"b.{after}")) as im:
+        assert [im.getexif()[tag] for tag in (0x010D, 0x011D, 0x0129)] == ["album", "garden", (2, 12)]
+
+
 def test_the_comment_of_a_jpeg(tmp_path):
     Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", comment="Großmutter")
     with Image.open(save_photo(read_photo(tmp_path/"a.jpg"), tmp_path/"b.jpg")) as im: assert im.info["comment"].decode() == "Großmutter"
@@ -423,6 +451,22 @@ def test_notes_in_raw_profiles_of_a_png(tmp_path):
     assert b"a scanner" in photo.notes.xmp and photo.words == ()
     Image.new("L", (8, 8), 90).save(tmp_path/"8bim.png", pnginfo=raw_profile("8bim", b"8BIM\x04\x04\0\0" + struct.pack(">I", len(IPTC)) + IPTC))
     assert read_photo(tmp_path/"8bim.png").notes.iptc == IPTC
+
+
+def test_xmp_of_a_gif_and_a_jp2(tmp_path):
+    "Pillow passes on neither"
+    packet = XMP.replace(b'tiff:Orientation="6"', b"")
+    Image.fromarray(RAMP).save(tmp_path/"a.gif")
+    Image.fromarray(RAMP).save(tmp_path/"a.jp2", irreversible=False)
+    gif, jp2 = (tmp_path/"a.gif").read_bytes(), (tmp_path/"a.jp2").read_bytes()
+    start = 13 + 3*256
+    gif = gif[:start] + b"!\xff\x0bXMP DataXMP" + packet + b"\1" + bytes(range(255, -1, -1)) + b"\0" + gif[start:]
+    at = jp2.index(b"jp2c") - 4
+    box = struct.pack(">I4s", 24 + len(packet), b"uuid") + bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + packet
+    for name, data in (("b.gif", gif), ("b.jp2", jp2[:at] + box + jp2[at:])):
+        photo = read(tmp_path, data, name)
+        assert gap(photo, RAMP) == 0 and photo.words == ()
+        with Image.open(save_photo(photo, tmp_path/"c.jpg")) as im: assert b"box 7" in im.info["xmp"]
 
 
 def test_a_second_part_of_xmp_is_said_to_be_left_out(tmp_path):
