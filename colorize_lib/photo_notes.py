@@ -9,7 +9,7 @@ __all__ = ['SOFTWARE', 'Notes', 'describing', 'read_exif', 'read_notes', 'colour
 import struct
 from dataclasses import dataclass, replace
 
-from PIL import Image
+from PIL import Image, TiffTags
 from PIL.ExifTags import IFD
 
 from . import __version__
@@ -35,25 +35,35 @@ _DESCRIBES = (0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0129, SOFTWARE, 0x0132, 
 _ELSEWHERE = (700, 33723, 34377, 34665, 34675, 34853, 37724, 40965, 50341, 59932)
 _OF_PIXELS = (0x9101, 0x9102, 0xA001, 0xA002, 0xA003, 0xA005, 0xA500)  # in the camera's notes
 _COLOUR_SPACE, _WIDTH, _HEIGHT = 0xA001, 0xA002, 0xA003
-_MAKER_NOTE = 0x927C
+_MAKER_NOTE, _COMMENT = 0x927C, 0x9286
+_BYTES = (_MAKER_NOTE, _COMMENT, 0x8828, 0xA20C, 0xA300, 0xA301, 0xA40B, 0x1B, 0x1C)
+for _tag in _BYTES:  # of the type "undefined"; Pillow has a list of such notes, a short one
+    for _ifd in (IFD.Exif, IFD.GPSInfo):
+        _known = TiffTags.lookup(_tag, _ifd)._replace(type=TiffTags.UNDEFINED, length=1)
+        TiffTags.TAGS_V2_GROUPS[_ifd].setdefault(_tag, _known)
 _ACROSS, _DOWN, _UNIT = 0x011A, 0x011B, 0x0128  # dots per unit; 2 is an inch, 3 a centimetre
 
 def _storable(tag: int, value) -> bool:
     "Can Pillow write this note?"
+    if tag in _BYTES and not isinstance(value, (bytes, str)): return False
     trial = Image.Exif()
     trial[tag] = value
     try: return bool(trial.tobytes())
     except Exception: return False  # whatever an odd value does to it
 
-def _as_bytes(value):
-    "Text as the bytes it was read from: Pillow would write a question mark for each umlaut"
-    return value.encode("latin-1", "ignore") if isinstance(value, str) else value
+class _Text(str):
+    "A text that is written as the bytes it was read from, whatever Pillow asks for"
+    def encode(self, *_): return super().encode("latin-1", "ignore")
+
+def _faithful(value):
+    "A note that Pillow will write as it was"
+    return _Text(value) if isinstance(value, str) else value
 
 def _inner(exif: Image.Exif, ifd: int) -> dict:
     "The notes of the camera, or of the place; empty where they are broken"
     try: found = dict(exif.get_ifd(ifd))
     except Exception: return {}
-    return {tag: value for tag, value in found.items() if _storable(tag, value)}
+    return {tag: _faithful(value) for tag, value in found.items() if _storable(tag, value)}
 
 def _put(exif: Image.Exif, ifd: int, notes: dict) -> None:
     "Set the inner notes `ifd` of `exif`"
@@ -67,8 +77,9 @@ def describing(
 ) -> Image.Exif:
     "Only the notes that describe the photo; what they say about the picture is made true"
     kept = Image.Exif()
+    kept.endian = exif.endian
     for tag in _DESCRIBES:
-        if tag in exif and _storable(tag, value := _as_bytes(exif[tag])): kept[tag] = value
+        if tag in exif and _storable(tag, value := _faithful(exif[tag])): kept[tag] = value
     camera = _inner(exif, IFD.Exif)
     for tag in _OF_PIXELS: camera.pop(tag, None)
     true = {_COLOUR_SPACE: 1, _WIDTH: size[0], _HEIGHT: size[1]}
@@ -89,7 +100,7 @@ def _loaded(exif: bytes) -> Image.Exif:
 def _unwritable(exif: Image.Exif) -> str:
     "A word about notes that would describe the photo, and that Pillow cannot write"
     lost = [tag for tag in _DESCRIBES
-            if tag in exif and not _storable(tag, _as_bytes(exif[tag]))]
+            if tag in exif and not _storable(tag, exif[tag])]
     for ifd in (IFD.Exif, IFD.GPSInfo):
         try: found = exif.get_ifd(ifd)
         except Exception: return "some of its EXIF notes are broken and are left out"
@@ -196,6 +207,7 @@ _TEXT_NOTES = {"Title": 0x010E, "Description": 0x010E, "Author": 0x013B, "Copyri
 def _without(exif: Image.Exif, camera_tags) -> Image.Exif:
     "A copy without these notes of the camera"
     rest = Image.Exif()
+    rest.endian = exif.endian
     for tag in exif: rest[tag] = exif[tag]
     left = {tag: v for tag, v in rest.pop(IFD.Exif, {}).items() if tag not in camera_tags}
     if left: _put(rest, IFD.Exif, left)
@@ -203,7 +215,7 @@ def _without(exif: Image.Exif, camera_tags) -> Image.Exif:
 
 def _mark_alone(exif: Image.Exif) -> bytes:
     "Our sentence, where it is there, and nothing else"
-    if exif.get(SOFTWARE) != _as_bytes(NOTE): return b""
+    if exif.get(SOFTWARE) != NOTE: return b""
     mark = Image.Exif()
     mark[SOFTWARE] = NOTE
     return mark.tobytes()
@@ -234,9 +246,17 @@ def _all_exif(photo, has_text: bool) -> tuple:
         exif[_UNIT] = 2
     left = []
     for key, value in photo.notes.text if not has_text else ():
-        tag, value = _TEXT_NOTES.get(key), value.encode()
+        tag, value = _TEXT_NOTES.get(key), _Text(value.encode().decode("latin-1"))
         if not tag or exif.setdefault(tag, value) != value: left.append(key)
     return exif, left
+
+def _turn_comment(exif: Image.Exif) -> None:
+    "A comment in UTF-16 for a TIFF, whose numbers begin with the smallest byte"
+    camera = exif.get(IFD.Exif, {})
+    text = camera.get(_COMMENT, b"")
+    if exif.endian == "<" or text[:8] != b"UNICODE\0": return
+    turned = text[8:].decode("utf-16-be", "replace").encode("utf-16-le")
+    _put(exif, IFD.Exif, camera | {_COMMENT: text[:8] + turned})
 
 def _png_info(notes: Notes):
     "What a PNG keeps as text"
@@ -287,6 +307,7 @@ def note_options(
     if form in ("WEBP", "AVIF") and notes.iptc: xmp, fields = with_iptc(xmp, notes.iptc)
     said = said + more + _homeless(form, fields, texts)
     if form == "TIFF":  # all notes are tags of the same list
+        _turn_comment(exif)
         for tag, value in ((700, xmp), (33723, notes.iptc)):
             if value: exif[tag] = value
         return options | dict(exif=exif), said

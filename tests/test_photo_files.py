@@ -797,6 +797,47 @@ def test_large_notes_of_a_png(tmp_path, kind):
         read(tmp_path, png_with(RAMP, (kind.encode(), start + zlib.compress(bytes(70_000_000), 1))), "b.png")
 
 
+def note_types(exif, ifd):
+    "tag -> (type, bytes) of an inner list of notes, read without Pillow"
+    order = "<" if exif[:2] == b"II" else ">"
+    def entries(at):
+        (count,) = struct.unpack_from(order + "H", exif, at)
+        return {tag: (kind, number, place) for tag, kind, number, place in struct.iter_unpack(order + "HHI4s", exif[at + 2:at + 2 + 12*count])}
+    where = lambda place: struct.unpack(order + "I", place)[0]
+    found = entries(where(entries(where(exif[4:8]))[ifd][2]))
+    return {tag: (kind, place[:number] if number <= 4 else exif[where(place):where(place) + number])
+            for tag, (kind, number, place) in found.items() if kind in (1, 2, 7)}
+
+
+@pytest.mark.parametrize("after", FORMATS)
+@pytest.mark.parametrize("order", "<>")
+def test_notes_of_a_camera_are_what_they_were(tmp_path, order, after):
+    "Umlauts, the order of bytes, the type of what is neither text nor number, a comment in UTF-16"
+    comment = b"UNICODE\0" + "Großmutter".encode("utf-16-le" if order == "<" else "utf-16-be")
+    camera = {0xA430: (2, "Jörg Müller".encode() + b"\0"), 0xA434: (2, "Kamera für Glas".encode() + b"\0"), 0x9286: (7, comment),
+              0x927C: (7, b"maker's own"), 0xA300: (7, b"\3"), 0xA301: (7, b"\1")}
+    place = {0x12: (2, "Nürnberg".encode() + b"\0"), 0x1B: (7, b"ASCII\0\0\0GPS")}
+    def packed(notes, at):
+        head, body = struct.pack(order + "H", len(notes)), b""
+        for tag, (kind, data) in sorted(notes.items()):
+            head += struct.pack(order + "HHI", tag, kind, len(data))
+            head += data.ljust(4, b"\0") if len(data) <= 4 else struct.pack(order + "I", at + 6 + 12*len(notes) + len(body))
+            body += data if len(data) > 4 else b""
+        return head + bytes(4) + body
+    first = packed(camera, 38)
+    outer = struct.pack(order + "HHHIIHHIII", 2, 0x8769, 4, 1, 38, 0x8825, 4, 1, 38 + len(first), 0)
+    exif = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + outer + first + packed(place, 38 + len(first))
+    Image.fromarray(RAMP).save(tmp_path/"a.jpg", exif=b"Exif\0\0" + exif)
+    photo = read_photo(tmp_path/"a.jpg")
+    assert photo.words == () and not_kept(photo, f"b.{after}") == ()
+    save_photo(coloured(photo, photo.image.convert("RGB")), tmp_path/f"b.{after}")
+    with Image.open(tmp_path/f"b.{after}") as im: written = im.info["exif"] if after != "tif" else (tmp_path/"b.tif").read_bytes()
+    written = written.removeprefix(b"Exif\0\0")
+    if after == "tif": camera[0x9286] = (7, b"UNICODE\0" + "Großmutter".encode("utf-16-le"))
+    assert written[:2] == (b"II" if order == "<" or after == "tif" else b"MM")
+    assert note_types(written, 0x8769) == camera and note_types(written, 0x8825) == place
+
+
 def test_broken_exif_in_avif(tmp_path):
     notes = notes_of_a_scan()
     Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path/"a.avif", exif=notes, quality=95)
