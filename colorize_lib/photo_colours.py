@@ -11,8 +11,9 @@ import struct
 from io import BytesIO
 
 from PIL import Image, ImageChops
+from PIL.ExifTags import IFD
 
-from .photo_headers import png_chunks, Refusal
+from .photo_headers import boxed, png_chunks, Refusal
 
 # %% ../nbs/61d_photo_colours.ipynb #b2930242
 _STRIP = 256  # rows at a time, so that a big scan is never in memory as floats
@@ -35,10 +36,13 @@ def _mapped(im: Image.Image, convert, kind: str) -> Image.Image:
 # %% ../nbs/61d_photo_colours.ipynb #4dd6e642
 _NO_RANGE = "holds 32-bit numbers; save it with 8 or 16 bits"
 
-def _check_range(im: Image.Image, black: int, white: int) -> None:
+def _check_range(im: Image.Image, black: int, white: int, bits: int) -> None:
     "Raise `Refusal` unless all numbers lie between `black` and `white`"
     low, high = zip(*((rows.min(), rows.max()) for _, rows in strips(im)))
     if not (min(low) >= black and max(high) <= white): raise Refusal(_NO_RANGE)
+    if bits == 32 and white == 65_535 and max(high) <= 4095:
+        raise Refusal("holds 32-bit numbers that may have been 8, 12 or 16 bits, so nobody "
+                      "can know which one is white; save it with 8 or 16 bits")
     if black < 0 <= min(low):
         raise Refusal("holds signed numbers of which none is negative, so nobody can know "
                       "which one is white; save it unsigned")
@@ -48,7 +52,7 @@ def _gray_ends(im: Image.Image, tags) -> tuple:
     bits = tags.get(258, (16,))[0]
     black, white = 0, 1 if im.mode == "F" else 4095 if bits == 12 else 65_535
     if _is_signed(tags) and bits < 32: black, white = -2**(bits - 1), 2**(bits - 1) - 1
-    if im.mode in "IF": _check_range(im, black, white)
+    if im.mode in "IF": _check_range(im, black, white, bits)
     return (white, black) if tags.get(262) == 0 else (black, white)
 
 def _is_signed(tags) -> bool:
@@ -221,6 +225,7 @@ def _by_cicp(mode: str, code: bytes) -> bytes | None:
     if len(code) != 4: return None
     if code[1] in (16, 18):
         raise Refusal("is an HDR picture, brighter than a screen's white; save it as sRGB")
+    if not code[3]: raise Refusal("counts from 16 to 235, as television does; save it as sRGB")
     if code[0] not in _CICP_COLOURS or code[1] not in _CICP_CURVES: return None
     return _described_icc(mode, _CICP_CURVES[code[1]], _CICP_COLOURS[code[0]])
 
@@ -234,14 +239,25 @@ def _by_gamma(mode: str, info: dict) -> bytes | None:
     except (ArithmeticError, ValueError, struct.error): return None  # no colours at all
 
 # %% ../nbs/61d_photo_colours.ipynb #61d045
-def _boxed(file, name: bytes, end: bytes) -> bytes:
-    "What stands behind `name` in a box of an AVIF or JP2 file, before its pixels at `end`"
-    file.seek(0)
-    head = file.read(1 << 20).partition(end)[0]
-    at = head.find(name)
-    if at < 4: return b""
-    (length,) = struct.unpack_from(">I", head, at - 4)
-    return head[at + len(name):at - 4 + length]
+_ADOBE_RGB = (.3127, .329, .64, .33, .21, .71, .15, .06)
+
+def _by_camera(im: Image.Image, mode: str) -> bytes | None:
+    "A profile of Adobe RGB where the notes of a camera say so, None elsewhere"
+    try:
+        notes = im.getexif()
+        space, kind = notes.get_ifd(IFD.Exif).get(0xA001), notes.get_ifd(IFD.Interop).get(1)
+    except Exception: return None  # broken notes; chapter 6.1f says so
+    adobe = mode != "CMYK" and (space == 2 or space == 65_535 and kind == "R03")
+    return _described_icc(mode, curve(563/256), _ADOBE_RGB) if adobe else None
+
+def _in_bmp(file) -> bytes:
+    "The profile that is embedded in a BMP; empty where there is none"
+    file.seek(14)
+    header = file.read(124)
+    if header[:4] != b"\x7c\0\0\0" or header[56:60] != b"DEBM": return b""  # MBED, reversed
+    start, length = struct.unpack_from("<II", header, 112)
+    file.seek(14 + start)
+    return file.read(length)
 
 def declared_icc(
     im: Image.Image,  # as opened
@@ -251,14 +267,15 @@ def declared_icc(
     "The profile that `im` has or describes in other words; None means sRGB"
     icc = im.info.get("icc_profile")
     if im.format == "AVIF" and not icc:
-        code = _boxed(file, b"colrnclx", b"mdat")  # primaries and curve, two bytes each
+        code = boxed(file, b"colrnclx", b"mdat")  # primaries and curve, two bytes each
         return _by_cicp(mode, bytes((code[1], code[3], 0, 1))) if len(code) >= 4 else None
     if im.format == "HEIF" and not icc:
         told = im.info.get("nclx_profile") or {}
         code = [told.get(key, 2) for key in ("color_primaries", "transfer_characteristics")]
         return _by_cicp(mode, bytes((*code, 0, 1)))
-    if im.format == "JPEG2000": return icc or _boxed(file, b"colr\x02", b"jp2c")[2:] or None
-    if im.format != "PNG": return icc
+    if im.format == "JPEG2000": return icc or boxed(file, b"colr\x02", b"jp2c")[2:] or None
+    if im.format == "BMP": return _in_bmp(file)
+    if im.format != "PNG": return icc or _by_camera(im, mode)
     for kind, data in png_chunks(file):
         if kind == b"cICP" and (described := _by_cicp(mode, data)): return described
         if kind == b"IDAT": break
@@ -270,7 +287,6 @@ def _colour_by_profile(im: Image.Image, icc: bytes) -> Image.Image:
     "`RGB` in sRGB"
     to_srgb = transform(icc, "RGB")
     return to_srgb.apply(im) if changes(to_srgb) else im
-
 
 # %% ../nbs/61d_photo_colours.ipynb #9ba381d5
 def _from_lab(im: Image.Image) -> Image.Image:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RAW', 'LAYERS', 'MAX_PIXELS', 'MAX_MEMORY', 'MAX_SCANS', 'MAX_PAGES', 'screen_lock', 'PhotoError', 'Refusal',
            'no_file', 'CalmFile', 'check_file', 'not_read', 'reads_heic', 'without_guard', 'open_header', 'open_photo',
-           'silenced', 'plain_reason', 'png_chunks']
+           'silenced', 'plain_reason', 'png_chunks', 'boxed']
 
 # %% ../nbs/61c_photo_headers.ipynb #179a5237
 import importlib.util, io, logging, os, stat, struct, sys, tempfile, threading, warnings
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from colorize_lib.photo_mending import (
     allow_more_tiffs, mend_layout, stored_bits, why_misread, why_tiff,
@@ -105,20 +105,23 @@ def _why_unknown(file) -> str:
 warnings.filterwarnings("ignore", module=r"PIL\.")  # they name places inside Pillow
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python prints its errors
 _lock = threading.Lock()
-_lifted = {"by": 0, "guard": None}  # how many photos are being read, and Pillow's own limit
+_lifted = {"by": 0, "guards": ()}  # how many photos are being read, and Pillow's own limits
 
 @contextmanager
 def without_guard():
-    "Pillow's limit of pixels is off: it is one for all threads, so the last one restores it"
+    "Pillow's limits are wider: they are the same for all threads, so the last restores them"
     with _lock:
-        if not _lifted["by"]: _lifted["guard"] = Image.MAX_IMAGE_PIXELS
+        if not _lifted["by"]:
+            _lifted["guards"] = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
         _lifted["by"] += 1
         Image.MAX_IMAGE_PIXELS = None
+        PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
     try: yield
     finally:
         with _lock:
             _lifted["by"] -= 1
-            if not _lifted["by"]: Image.MAX_IMAGE_PIXELS = _lifted["guard"]
+            if not _lifted["by"]:
+                Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = _lifted["guards"]
 
 # %% ../nbs/61c_photo_headers.ipynb #38f690f8
 def _open_heic(file) -> Image.Image:
@@ -226,7 +229,7 @@ def _mend_trimmings(im: Image.Image) -> list:
     for key, name in (("icc_profile", "colour profile"), ("xmp", "XMP")):
         found = im.info.get(key)
         if isinstance(found, str): im.info[key] = found.encode("latin-1", "ignore")
-        elif found is not None and not isinstance(found, bytes):
+        elif key in im.info and not isinstance(found, bytes):  # Pillow's word for broken: None
             del im.info[key]
             said.append(f"its {name} cannot be read and is left out")
     return said
@@ -282,6 +285,7 @@ def plain_reason(
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror.lower()})"
     text = str(error).lower()
+    if "max_text" in text: return "has notes that unpack to more than 64 MB; save it without them"
     if any(word in text for word in ("truncated", "not enough", "buffer is not large")):
         return "is truncated: its end is missing"
     return "is damaged: its pixels cannot be decoded"
@@ -297,3 +301,16 @@ def png_chunks(
         data = file.read(length)
         file.seek(4, os.SEEK_CUR)  # the checksum, which the decoder looks at
         yield kind, data
+
+def boxed(
+    file,         # an open AVIF or JP2 file
+    name: bytes,  # of the box, or its first bytes
+    end: bytes,   # the box with the pixels
+) -> bytes:
+    "What stands behind `name` in a box before the pixels; empty where there is none"
+    file.seek(0)
+    head = file.read(1 << 20).partition(end)[0]
+    at = head.find(name)
+    if at < 4: return b""
+    (length,) = struct.unpack_from(">I", head, at - 4)
+    return head[at + len(name):at - 4 + length]

@@ -9,11 +9,14 @@ __all__ = ['SOFTWARE', 'Notes', 'describing', 'read_exif', 'read_notes', 'colour
 import struct
 from dataclasses import dataclass, replace
 
-from PIL import Image
+from PIL import Image, TiffTags
 from PIL.ExifTags import IFD
 
 from . import __version__
-from .photo_xmp import decoded, marked_xmp, NOTE, short_xmp, tidy_xmp, with_iptc
+from .photo_headers import png_chunks
+from colorize_lib.photo_xmp import (
+    as_8bim, decoded, find_xmp, marked_xmp, NOTE, read_iptc, short_xmp, tidy_xmp, with_iptc,
+)
 
 # %% ../nbs/61f_photo_notes.ipynb #0e8063d0
 @dataclass(frozen=True)
@@ -27,30 +30,40 @@ class Notes:
 # %% ../nbs/61f_photo_notes.ipynb #bd789a45
 _ORIENTATION = 0x0112  # how the camera was held
 SOFTWARE = 0x0131      # the program that made the file
-_DESCRIBES = (0x010D, 0x010E, 0x010F, 0x0110, 0x011D, SOFTWARE, 0x0132, 0x013B,
+_DESCRIBES = (0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0129, SOFTWARE, 0x0132, 0x013B,
               0x013C, 0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F)
 _ELSEWHERE = (700, 33723, 34377, 34665, 34675, 34853, 37724, 40965, 50341, 59932)
 _OF_PIXELS = (0x9101, 0x9102, 0xA001, 0xA002, 0xA003, 0xA005, 0xA500)  # in the camera's notes
 _COLOUR_SPACE, _WIDTH, _HEIGHT = 0xA001, 0xA002, 0xA003
-_MAKER_NOTE = 0x927C
+_MAKER_NOTE, _COMMENT = 0x927C, 0x9286
+_BYTES = (_MAKER_NOTE, _COMMENT, 0x8828, 0xA20C, 0xA300, 0xA301, 0xA40B, 0x1B, 0x1C)
+for _tag in _BYTES:  # of the type "undefined"; Pillow has a list of such notes, a short one
+    for _ifd in (IFD.Exif, IFD.GPSInfo):
+        _known = TiffTags.lookup(_tag, _ifd)._replace(type=TiffTags.UNDEFINED, length=1)
+        TiffTags.TAGS_V2_GROUPS[_ifd].setdefault(_tag, _known)
 _ACROSS, _DOWN, _UNIT = 0x011A, 0x011B, 0x0128  # dots per unit; 2 is an inch, 3 a centimetre
 
 def _storable(tag: int, value) -> bool:
     "Can Pillow write this note?"
+    if tag in _BYTES and not isinstance(value, (bytes, str)): return False
     trial = Image.Exif()
     trial[tag] = value
     try: return bool(trial.tobytes())
     except Exception: return False  # whatever an odd value does to it
 
-def _as_bytes(value):
-    "Text as the bytes it was read from: Pillow would write a question mark for each umlaut"
-    return value.encode("latin-1", "ignore") if isinstance(value, str) else value
+class _Text(str):
+    "A text that is written as the bytes it was read from, whatever Pillow asks for"
+    def encode(self, *_): return super().encode("latin-1", "ignore")
+
+def _faithful(value):
+    "A note that Pillow will write as it was"
+    return _Text(value) if isinstance(value, str) else value
 
 def _inner(exif: Image.Exif, ifd: int) -> dict:
     "The notes of the camera, or of the place; empty where they are broken"
     try: found = dict(exif.get_ifd(ifd))
     except Exception: return {}
-    return {tag: value for tag, value in found.items() if _storable(tag, value)}
+    return {tag: _faithful(value) for tag, value in found.items() if _storable(tag, value)}
 
 def _put(exif: Image.Exif, ifd: int, notes: dict) -> None:
     "Set the inner notes `ifd` of `exif`"
@@ -64,8 +77,9 @@ def describing(
 ) -> Image.Exif:
     "Only the notes that describe the photo; what they say about the picture is made true"
     kept = Image.Exif()
+    kept.endian = exif.endian
     for tag in _DESCRIBES:
-        if tag in exif and _storable(tag, value := _as_bytes(exif[tag])): kept[tag] = value
+        if tag in exif and _storable(tag, value := _faithful(exif[tag])): kept[tag] = value
     camera = _inner(exif, IFD.Exif)
     for tag in _OF_PIXELS: camera.pop(tag, None)
     true = {_COLOUR_SPACE: 1, _WIDTH: size[0], _HEIGHT: size[1]}
@@ -86,7 +100,7 @@ def _loaded(exif: bytes) -> Image.Exif:
 def _unwritable(exif: Image.Exif) -> str:
     "A word about notes that would describe the photo, and that Pillow cannot write"
     lost = [tag for tag in _DESCRIBES
-            if tag in exif and not _storable(tag, _as_bytes(exif[tag]))]
+            if tag in exif and not _storable(tag, exif[tag])]
     for ifd in (IFD.Exif, IFD.GPSInfo):
         try: found = exif.get_ifd(ifd)
         except Exception: return "some of its EXIF notes are broken and are left out"
@@ -112,47 +126,25 @@ def read_exif(
         return turn, notes.tobytes() if len(notes) else b"", words
     except Exception: return 1, b"", "its EXIF notes are broken and are left out"
 
-# %% ../nbs/61f_photo_notes.ipynb #9f51abdb
-def _in_8bim(block: bytes) -> bytes:
-    "The IPTC part of a block of Photoshop's notes; the block itself where it is none"
-    at = 0
-    while block[at:at + 4] == b"8BIM":
-        kind, name = struct.unpack_from(">HB", block, at + 4)
-        start = at + 6 + (name + 2)//2*2
-        (length,) = struct.unpack_from(">I", block, start)
-        if kind == 0x0404: return block[start + 4:start + 4 + length]
-        at = start + 4 + (length + 1)//2*2
-    return b"" if at else block
-
-def _as_8bim(iptc: bytes) -> bytes:
-    "IPTC as Photoshop wraps it"
-    return b"8BIM\x04\x04\0\0" + struct.pack(">I", len(iptc)) + iptc + bytes(len(iptc) % 2)
-
-def _raw_profile(text: str) -> bytes:
-    "What a PNG keeps as hexadecimal digits after a name and a length"
-    return bytes.fromhex("".join(text.split("\n")[3:]))
-
-def _read_iptc(im: Image.Image) -> bytes:
-    "IPTC from wherever the format has it"
-    if im.format == "TIFF":
-        found = im.tag_v2.get(33723, b"")
-        if isinstance(found, tuple):  # bytes that were called 32-bit numbers
-            order = "<" if im.tag_v2.prefix == b"II" else ">"
-            found = struct.pack(f"{order}{len(found)}I", *found)
-        return found or im.get_photoshop_blocks().get(0x0404, {}).get("data", b"")
-    for kind in ("iptc", "8bim"):
-        if text := im.info.get(f"Raw profile type {kind}"): return _in_8bim(_raw_profile(text))
-    return im.info.get("photoshop", {}).get(0x0404, b"")
-
 # %% ../nbs/61f_photo_notes.ipynb #bbfbe12b
 def _read_text(im: Image.Image) -> tuple:
     "Pairs of key and value: a PNG's texts, the comment of a JPEG or GIF"
     comment = im.info.get("comment")
+    if im.format in ("JPEG", "MPO"):  # one below the other, as Pillow joins those of a GIF
+        comment = b"\n".join(data for name, data in im.applist if name == "COM")
     if im.format in ("JPEG", "MPO", "GIF") and comment:
         return (("Comment", decoded(comment)),)
     pairs = getattr(im, "text", {}) if im.format == "PNG" else {}
     return tuple((key, str(value)) for key, value in pairs.items()
                  if not key.startswith(("XML:", "Raw profile type ")))
+
+def _doubled(im: Image.Image, file) -> list:
+    "Words about texts of a PNG of which there are several with the same key"
+    if im.format != "PNG": return []
+    keys = [decoded(data.partition(b"\0")[0]) for kind, data in png_chunks(file)
+            if kind in (b"tEXt", b"zTXt", b"iTXt")]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    return [f"of its texts {', '.join(twice)} only the last is kept"] if twice else []
 
 def _read_dpi(im: Image.Image) -> tuple | None:
     "Dots per inch where the file says so and they can be"
@@ -168,25 +160,22 @@ def _read_dpi(im: Image.Image) -> tuple | None:
     except (TypeError, ValueError, ArithmeticError): return None
     return (across, down) if 1 < across < 65_000 and 1 < down < 65_000 else None
 
-def _read_xmp(im: Image.Image) -> bytes:
-    "A packet of XMP, or nothing; raises `ValueError`"
-    packet = im.info.get("xmp")
-    if not packet and (text := im.info.get("Raw profile type xmp")): packet = _raw_profile(text)
-    return tidy_xmp(packet) if packet else b""
-
 def read_notes(
     im: Image.Image,  # as opened
+    file,             # the open file it comes from
 ) -> tuple:           # (`Notes`, words about what cannot be read)
     "What the file says beside its EXIF notes"
-    found, said = {}, []
-    for field, name, read in (("iptc", "IPTC", _read_iptc), ("text", "text", _read_text),
+    found, said = {}, _doubled(im, file)
+    for field, name, read in (("iptc", "IPTC", read_iptc), ("text", "text", _read_text),
                               ("dpi", "resolution", _read_dpi)):
         try: found[field] = read(im)
         except Exception:  # such notes are often broken; the photo is still good
             said.append(f"its {name} cannot be read and is left out")
-    try: found["xmp"] = _read_xmp(im)
+    packet = b""
+    try:
+        if packet := find_xmp(im, file): found["xmp"] = tidy_xmp(packet)
     except ValueError: said.append("its XMP cannot be read and is left out")
-    if b"HasExtendedXMP" in im.info.get("xmp", b""):
+    if b"HasExtendedXMP" in packet:
         said.append("only the first part of its XMP is kept")
     return Notes(**found), said
 
@@ -218,6 +207,7 @@ _TEXT_NOTES = {"Title": 0x010E, "Description": 0x010E, "Author": 0x013B, "Copyri
 def _without(exif: Image.Exif, camera_tags) -> Image.Exif:
     "A copy without these notes of the camera"
     rest = Image.Exif()
+    rest.endian = exif.endian
     for tag in exif: rest[tag] = exif[tag]
     left = {tag: v for tag, v in rest.pop(IFD.Exif, {}).items() if tag not in camera_tags}
     if left: _put(rest, IFD.Exif, left)
@@ -225,7 +215,7 @@ def _without(exif: Image.Exif, camera_tags) -> Image.Exif:
 
 def _mark_alone(exif: Image.Exif) -> bytes:
     "Our sentence, where it is there, and nothing else"
-    if exif.get(SOFTWARE) != _as_bytes(NOTE): return b""
+    if exif.get(SOFTWARE) != NOTE: return b""
     mark = Image.Exif()
     mark[SOFTWARE] = NOTE
     return mark.tobytes()
@@ -256,9 +246,17 @@ def _all_exif(photo, has_text: bool) -> tuple:
         exif[_UNIT] = 2
     left = []
     for key, value in photo.notes.text if not has_text else ():
-        tag, value = _TEXT_NOTES.get(key), value.encode()
+        tag, value = _TEXT_NOTES.get(key), _Text(value.encode().decode("latin-1"))
         if not tag or exif.setdefault(tag, value) != value: left.append(key)
     return exif, left
+
+def _turn_comment(exif: Image.Exif) -> None:
+    "A comment in UTF-16 for a TIFF, whose numbers begin with the smallest byte"
+    camera = exif.get(IFD.Exif, {})
+    text = camera.get(_COMMENT, b"")
+    if exif.endian == "<" or text[:8] != b"UNICODE\0": return
+    turned = text[8:].decode("utf-16-be", "replace").encode("utf-16-le")
+    _put(exif, IFD.Exif, camera | {_COMMENT: text[:8] + turned})
 
 def _png_info(notes: Notes):
     "What a PNG keeps as text"
@@ -267,7 +265,7 @@ def _png_info(notes: Notes):
     for key, value in notes.text: info.add_text(key, value)
     if notes.xmp: info.add_itxt("XML:com.adobe.xmp", notes.xmp)
     if notes.iptc:
-        block = _as_8bim(notes.iptc)
+        block = as_8bim(notes.iptc)
         digits = f"\niptc\n{len(block):8}\n{block.hex()}\n"
         info.add_text("Raw profile type iptc", digits, zip=True)
     return info
@@ -275,7 +273,7 @@ def _png_info(notes: Notes):
 def _jpeg_options(notes: Notes) -> tuple:
     "(options of Pillow's, words) for IPTC and comment"
     options, said = {}, []
-    block = b"Photoshop 3.0\0" + _as_8bim(notes.iptc)
+    block = b"Photoshop 3.0\0" + as_8bim(notes.iptc)
     if notes.iptc and len(block) <= _ROOM:
         options["extra"] = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
     elif notes.iptc: said.append("a JPEG has no room for its IPTC")
@@ -309,6 +307,7 @@ def note_options(
     if form in ("WEBP", "AVIF") and notes.iptc: xmp, fields = with_iptc(xmp, notes.iptc)
     said = said + more + _homeless(form, fields, texts)
     if form == "TIFF":  # all notes are tags of the same list
+        _turn_comment(exif)
         for tag, value in ((700, xmp), (33723, notes.iptc)):
             if value: exif[tag] = value
         return options | dict(exif=exif), said

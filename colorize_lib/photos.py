@@ -127,7 +127,7 @@ def _decode(file, deep: bool) -> Photo:
         packing = kept_packing(im)
         im, more = _load(im, file)
         note, exif, word = read_exif(im)
-        notes, others = read_notes(im)
+        notes, others = read_notes(im, file)
         image, alpha, numbers, odd = _pixels(im, file, deep, stored)
     if lying and notes.dpi: notes = replace(notes, dpi=notes.dpi[::-1])
     words = tuple(filter(None, (*said, *more, word, *others, *odd)))

@@ -18,7 +18,7 @@ from colorize_lib.crew import room_of
 from colorize_lib.photo_colours import _described_icc, curve, icc_tags, make_icc, SRGB, SRGB_CURVE
 from colorize_lib.photo_depth import deep_lightness, deep_photo, painted
 from colorize_lib.photo_headers import _memory, open_photo, reads_heic
-from colorize_lib.photo_notes import coloured
+from colorize_lib.photo_notes import _put, coloured
 from colorize_lib.photo_xmp import COMPOSITE, marked_xmp, NOTE, tidy_xmp
 from colorize_lib.photo_writers import PACKINGS
 from colorize_lib.photos import not_kept, Photo, PhotoError, read_photo, save_photo
@@ -109,6 +109,16 @@ def test_signed_numbers_without_a_sign_are_refused(tmp_path, kind):
     numbers = (RAMP//2).astype(kind)
     with pytest.raises(PhotoError, match="nobody can know which one is white"):
         read(tmp_path, tiff(numbers, t256=256, t257=6, t258=numbers.itemsize*8, t278=6, t339=2))
+
+
+@pytest.mark.parametrize("top", [255, 4095])
+def test_small_numbers_of_32_bits_are_refused(tmp_path, top):
+    "Eight bits in a larger box would be black; the same numbers up to 65,535 are a photo"
+    for kind, sign in (("uint32", 1), ("int32", 2)):
+        tags = dict(t256=256, t257=6, t258=32, t278=6, t339=sign)
+        with pytest.raises(PhotoError, match="8, 12 or 16 bits"):
+            read(tmp_path, tiff((RAMP.astype(float)*top/255).astype(kind), **tags))
+        assert gap(read(tmp_path, tiff(RAMP.astype(kind)*257, **tags)), RAMP) == 0
 
 
 def test_numbers_without_a_range_are_refused(tmp_path):
@@ -257,6 +267,40 @@ def test_deep_colours_of_a_jp2_are_refused(tmp_path):
     Image.fromarray(DEEP).save(tmp_path/"c.jp2", irreversible=False)
     assert gap(read_photo(tmp_path/"c.jp2"), (DEEP.astype(int) + 128)//257) == 0
 
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "webp"])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_adobe_rgb_by_the_notes_of_a_camera(tmp_path, suffix, bands):
+    "A colour space that is not sRGB, and R03; a profile counts more, and a result is sRGB and says so"
+    notes = Image.Exif()
+    _put(notes, ExifTags.IFD.Exif, {0x9003: "2004:05:01 10:00:00", 0xA001: 65_535, ExifTags.IFD.Interop: {1: "R03"}})
+    picture = Image.fromarray(RAMP if bands == 1 else np.dstack([RAMP, RAMP//2 + 64, RAMP//4 + 90]))
+    kind = {"webp": dict(lossless=True), "jpg": dict(quality=100, subsampling=0), "tif": {}}[suffix]
+    picture.save(tmp_path/f"a.{suffix}", exif=notes, **kind)
+    icc = _described_icc("L" if bands == 1 and suffix != "webp" else "RGB", curve(563/256), (.3127, .329, .64, .33, .21, .71, .15, .06))
+    picture.save(tmp_path/f"b.{suffix}", icc_profile=icc, **kind)
+    said, profiled = read_photo(tmp_path/f"a.{suffix}"), read_photo(tmp_path/f"b.{suffix}")
+    assert gap(said, np.asarray(profiled.image, float)) == 0 and said.words == ()
+    assert gap(said, np.asarray(picture.convert(said.image.mode), float)) > (4 if bands == 1 else 15)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    if bands == 3:
+        picture.save(tmp_path/f"c.{suffix}", exif=notes, icc_profile=srgb, **kind)
+        assert gap(read_photo(tmp_path/f"c.{suffix}"), np.asarray(picture, float)) <= (0 if suffix != "jpg" else 4)
+    with Image.open(save_photo(said, tmp_path/"d.jpg")) as im:
+        camera = im.getexif().get_ifd(ExifTags.IFD.Exif)
+        assert camera[0xA001] == 1 and ExifTags.IFD.Interop not in camera
+
+
+def test_profile_of_a_bmp(tmp_path):
+    "A fifth header, with a linear profile behind the pixels"
+    icc = _described_icc("RGB", curve(1), SRGB)
+    colours = np.dstack([RAMP]*3)
+    for word, want in ((b"DEBM", srgb_bytes(colours/255)), (b" niW", colours)):
+        head = struct.pack("<IiiHHIIiiII", 124, 256, 6, 1, 24, 0, colours.nbytes, 0, 0, 0, 0) + bytes(16) + word
+        head += bytes(52) + struct.pack("<III", 124 + colours.nbytes, len(icc), 0)
+        start = 14 + len(head)
+        data = b"BM" + struct.pack("<IHHI", start + colours.nbytes + len(icc), 0, 0, start) + head + colours.tobytes() + icc
+        assert gap(read(tmp_path, data, "a.bmp"), want) <= 1
+
 
 def test_wide_primaries(tmp_path):
     "Pure sRGB red, told in the primaries of BT.2020, is pure red again"
@@ -274,6 +318,12 @@ def test_wide_primaries(tmp_path):
 
 def test_hdr_is_refused(tmp_path):
     with pytest.raises(PhotoError, match="HDR"): read(tmp_path, png_with(RAMP, (b"cICP", bytes((9, 16, 0, 1)))), "a.png")
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_narrow_range_is_refused(tmp_path, deep):
+    (tmp_path/"a.png").write_bytes(png_with(np.dstack([RAMP.astype(np.uint16)*257]*3), (b"cICP", bytes((1, 13, 0, 0)))))
+    with pytest.raises(PhotoError, match="from 16 to 235"): read_photo(tmp_path/"a.png", deep=deep)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
@@ -396,6 +446,34 @@ def test_texts_that_are_left_are_said(tmp_path):
     with Image.open(save_photo(long, tmp_path/"a.jpg")) as im: assert "comment" not in im.info
 
 
+def test_texts_with_one_key_are_said(tmp_path):
+    texts = [(b"tEXt", b"Title\0Ida"), (b"zTXt", b"Title\0\0" + zlib.compress(b"in the garden")), (b"tEXt", b"Box\0007")]
+    photo = read(tmp_path, png_with(RAMP, *texts), "a.png")
+    assert photo.words == ("of its texts Title only the last is kept",)
+    assert photo.notes.text == (("Title", "in the garden"), ("Box", "7"))
+    assert read(tmp_path, png_with(RAMP, *texts[1:]), "b.png").words == ()
+
+
+@pytest.mark.parametrize("after", ["jpg", "png"])
+def test_two_comments_of_a_jpeg(tmp_path, after):
+    Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", comment="München")
+    data = (tmp_path/"a.jpg").read_bytes()
+    photo = read(tmp_path, data[:2] + b"\xff\xfe\0\6box7" + data[2:], "b.jpg")
+    assert read_photo(save_photo(photo, tmp_path/f"c.{after}")).notes.text == (("Comment", "box7\nMünchen"),)
+
+
+@pytest.mark.parametrize("after", FORMATS)
+def test_the_page_of_a_scan(tmp_path, after):
+    "The third of twelve pages: it stands beside the names of document and page"
+    notes = Image.Exif()
+    notes[0x010D], notes[0x011D], notes[0x0129] = "album", "garden", (2, 12)
+    Image.fromarray(RAMP).save(tmp_path/"a.tif", exif=notes)
+    photo = read_photo(tmp_path/"a.tif")
+    assert photo.words == ()
+    with Image.open(save_photo(coloured(photo, photo.image), tmp_path/f"b.{after}")) as im:
+        assert [im.getexif()[tag] for tag in (0x010D, 0x011D, 0x0129)] == ["album", "garden", (2, 12)]
+
+
 def test_the_comment_of_a_jpeg(tmp_path):
     Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", comment="Großmutter")
     with Image.open(save_photo(read_photo(tmp_path/"a.jpg"), tmp_path/"b.jpg")) as im: assert im.info["comment"].decode() == "Großmutter"
@@ -423,12 +501,38 @@ def test_notes_in_raw_profiles_of_a_png(tmp_path):
     assert read_photo(tmp_path/"8bim.png").notes.iptc == IPTC
 
 
+def test_xmp_of_a_gif_and_a_jp2(tmp_path):
+    "Pillow passes on neither"
+    packet = XMP.replace(b'tiff:Orientation="6"', b"")
+    Image.fromarray(RAMP).save(tmp_path/"a.gif")
+    Image.fromarray(RAMP).save(tmp_path/"a.jp2", irreversible=False)
+    gif, jp2 = (tmp_path/"a.gif").read_bytes(), (tmp_path/"a.jp2").read_bytes()
+    start = 13 + 3*256
+    gif = gif[:start] + b"!\xff\x0bXMP DataXMP" + packet + b"\1" + bytes(range(255, -1, -1)) + b"\0" + gif[start:]
+    at = jp2.index(b"jp2c") - 4
+    box = struct.pack(">I4s", 24 + len(packet), b"uuid") + bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + packet
+    for name, data in (("b.gif", gif), ("b.jp2", jp2[:at] + box + jp2[at:])):
+        photo = read(tmp_path, data, name)
+        assert gap(photo, RAMP) == 0 and photo.words == ()
+        with Image.open(save_photo(photo, tmp_path/"c.jpg")) as im: assert b"box 7" in im.info["xmp"]
+
+
 def test_a_second_part_of_xmp_is_said_to_be_left_out(tmp_path):
     note = b'xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="AAAA"'
     packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" ' + note + b'/></rdf:RDF></x:xmpmeta>'
     Image.new("L", (8, 8), 90).save(tmp_path/"a.jpg", xmp=packet)
     photo = read_photo(tmp_path/"a.jpg")
     assert b"HasExtendedXMP" not in photo.notes.xmp and "only the first part of its XMP is kept" in photo.words
+
+
+@pytest.mark.parametrize("after", FORMATS)
+def test_xmp_does_not_promise_parts_that_are_gone(tmp_path, after):
+    "The film and the gain map of a phone do not travel, so nothing may point at them"
+    note = b'xmlns:G="http://ns.google.com/photos/1.0/camera/" xmlns:h="http://ns.adobe.com/hdr-gain-map/1.0/" G:MicroVideo="1" G:MicroVideoOffset="99" h:Version="1.0"'
+    Image.new("RGB", (32, 32)).save(tmp_path/"a.jpg", xmp=XMP.replace(b'tiff:Orientation="6"', note))
+    photo = read_photo(tmp_path/"a.jpg")
+    with Image.open(save_photo(coloured(photo, photo.image), tmp_path/f"b.{after}")) as im: packet = im.info["xmp"]
+    assert b"box 7" in packet and b"MicroVideo" not in packet and b"Version" not in packet
 
 
 def test_xmp_of_many_threads():
@@ -707,6 +811,79 @@ def test_notes_that_cannot_be_written_are_named(tmp_path):
     photo = read_photo(tmp_path/"a.jpg")
     assert photo.words == ("its EXIF notes 270 cannot be written and are left out",)
     with Image.open(save_photo(photo, tmp_path/"b.jpg")) as im: assert dict(im.getexif()) == {0x013B: "Ida"}
+
+
+def test_a_profile_that_is_broken_on_its_way_is_said(tmp_path):
+    "A PNG that cannot unpack it, a JPEG that has one of its two parts; what is there has to be enough"
+    icc = _described_icc("RGB", curve(1), SRGB)
+    packed = bytearray(zlib.compress(icc))
+    packed[2:6] = bytes(4)
+    word = ("its colour profile cannot be read and is left out",)
+    colours = np.dstack([RAMP]*3)
+    assert read(tmp_path, png_with(colours, (b"iCCP", b"p\0\0" + bytes(packed))), "a.png").words == word
+    buffer = BytesIO()
+    Image.fromarray(colours).save(buffer, "JPEG", icc_profile=icc + bytes(70_000), quality=95)
+    data = buffer.getvalue()
+    second = data.index(b"ICC_PROFILE\0\2\2") - 4
+    cut = data[:second] + data[second + 2 + struct.unpack_from(">H", data, second + 2)[0]:]
+    whole, part = read(tmp_path, data, "a.jpg"), read(tmp_path, cut, "b.jpg")
+    assert whole.words == () and gap(whole, srgb_bytes(colours/255)) < 12
+    assert part.words == word and gap(part, colours) < 4
+
+
+@pytest.mark.parametrize("kind", ["iCCP", "zTXt", "iTXt"])
+def test_large_notes_of_a_png(tmp_path, kind):
+    "Pillow gives a photo up for a packed note of more than a megabyte; more than 64 have a reason of their own"
+    icc = make_icc(b"GRAY", {b"kTRC": curve(1), b"long": np.random.default_rng(4).bytes(2_000_000)})
+    start = {"iCCP": b"p\0\0", "zTXt": b"Title\0\0", "iTXt": b"XML:com.adobe.xmp\0\1\0\0\0"}[kind]
+    note = {"iCCP": icc, "zTXt": b"Ida"*700_000, "iTXt": XMP.replace(b'"6"', b'"1"').replace(b"box 7", b"box 7 "*300_000)}[kind]
+    photo = read(tmp_path, png_with(RAMP, (kind.encode(), start + zlib.compress(note))), "a.png")
+    assert photo.words == () and gap(photo, srgb_bytes(RAMP/255) if kind == "iCCP" else RAMP) <= 1
+    assert photo.notes.text == ((("Title", note.decode()),) if kind == "zTXt" else ())
+    assert len(photo.notes.xmp) > 1_700_000 or kind != "iTXt"
+    with pytest.raises(PhotoError, match="notes that unpack to more than 64 MB"):
+        read(tmp_path, png_with(RAMP, (kind.encode(), start + zlib.compress(bytes(70_000_000), 1))), "b.png")
+
+
+def note_types(exif, ifd):
+    "tag -> (type, bytes) of an inner list of notes, read without Pillow"
+    order = "<" if exif[:2] == b"II" else ">"
+    def entries(at):
+        (count,) = struct.unpack_from(order + "H", exif, at)
+        return {tag: (kind, number, place) for tag, kind, number, place in struct.iter_unpack(order + "HHI4s", exif[at + 2:at + 2 + 12*count])}
+    where = lambda place: struct.unpack(order + "I", place)[0]
+    found = entries(where(entries(where(exif[4:8]))[ifd][2]))
+    return {tag: (kind, place[:number] if number <= 4 else exif[where(place):where(place) + number])
+            for tag, (kind, number, place) in found.items() if kind in (1, 2, 7)}
+
+
+@pytest.mark.parametrize("after", FORMATS)
+@pytest.mark.parametrize("order", "<>")
+def test_notes_of_a_camera_are_what_they_were(tmp_path, order, after):
+    "Umlauts, the order of bytes, the type of what is neither text nor number, a comment in UTF-16"
+    comment = b"UNICODE\0" + "Großmutter".encode("utf-16-le" if order == "<" else "utf-16-be")
+    camera = {0xA430: (2, "Jörg Müller".encode() + b"\0"), 0xA434: (2, "Kamera für Glas".encode() + b"\0"), 0x9286: (7, comment),
+              0x927C: (7, b"maker's own"), 0xA300: (7, b"\3"), 0xA301: (7, b"\1")}
+    place = {0x12: (2, "Nürnberg".encode() + b"\0"), 0x1B: (7, b"ASCII\0\0\0GPS")}
+    def packed(notes, at):
+        head, body = struct.pack(order + "H", len(notes)), b""
+        for tag, (kind, data) in sorted(notes.items()):
+            head += struct.pack(order + "HHI", tag, kind, len(data))
+            head += data.ljust(4, b"\0") if len(data) <= 4 else struct.pack(order + "I", at + 6 + 12*len(notes) + len(body))
+            body += data if len(data) > 4 else b""
+        return head + bytes(4) + body
+    first = packed(camera, 38)
+    outer = struct.pack(order + "HHHIIHHIII", 2, 0x8769, 4, 1, 38, 0x8825, 4, 1, 38 + len(first), 0)
+    exif = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + outer + first + packed(place, 38 + len(first))
+    Image.fromarray(RAMP).save(tmp_path/"a.jpg", exif=b"Exif\0\0" + exif)
+    photo = read_photo(tmp_path/"a.jpg")
+    assert photo.words == () and not_kept(photo, f"b.{after}") == ()
+    save_photo(coloured(photo, photo.image.convert("RGB")), tmp_path/f"b.{after}")
+    with Image.open(tmp_path/f"b.{after}") as im: written = im.info["exif"] if after != "tif" else (tmp_path/"b.tif").read_bytes()
+    written = written.removeprefix(b"Exif\0\0")
+    if after == "tif": camera[0x9286] = (7, b"UNICODE\0" + "Großmutter".encode("utf-16-le"))
+    assert written[:2] == (b"II" if order == "<" or after == "tif" else b"MM")
+    assert note_types(written, 0x8769) == camera and note_types(written, 0x8825) == place
 
 
 def test_broken_exif_in_avif(tmp_path):
