@@ -216,16 +216,13 @@ class ResumableLearner(Learner):
             self._with_events(self._do_epoch, "epoch", CancelEpochException)
 
 def print_row(
-    learn: ResumableLearner,
-    row: list,  # from fastai's recorder: the epoch's number, measures, the time it took
+    row: dict,    # of the log: name of a column -> number
+    first: bool,  # of this call; the names of the columns stand above it
 ):
-    "A line of the log as it is printed; the names of the columns stand above the first one"
+    "A line of the log as it is printed"
     if not is_first(): return
-    names = [name.replace("train_loss", "train").replace("valid_loss", "valid")
-             for name in learn.recorder.metric_names]
-    cells = [f"{cell:.4f}" if isinstance(cell, float) else f"{cell}" for cell in row[1:]]
-    if row[0] == learn.first_epoch: print("".join(f"{name:>10}" for name in names))
-    print("".join(f"{cell:>10}" for cell in (row[0] + 1, *cells)), flush=True)
+    if first: print("".join(f"{name:>10}" for name in row))
+    print("".join(f"{round(value, 4):>10}" for value in row.values()), flush=True)
 
 # %% ../nbs/34d_runs.ipynb #34d069d
 def freeze_encoder(

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from fastai.callback.core import Callback
-from fastai.learner import Learner, Metric, ValueMetric
+from fastai.learner import Learner, Metric
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import patch
 import matplotlib.pyplot as plt
@@ -230,12 +230,11 @@ def l1_learner(
     if compiled: cbs.append(Compiled())
     adam = partial(OptimWrapper, opt=torch.optim.AdamW, betas=recipe.betas,
                    weight_decay=recipe.weight_decay)
-    speed = ValueMetric(lambda: stage.speed, "photos/s")
     learn = ResumableLearner(
         dls, model, stage_loss(model, recipe), adam, recipe.lr, parameter_groups, cbs,
-        metrics=[ratio, speed], path=path, train_bn=False, wd_bn_bias=True)
+        metrics=ratio, path=path, train_bn=False, wd_bn_bias=True)
     learn.create_opt()
-    learn.logger = partial(print_row, learn)
+    learn.logger = lambda _: print_row(stage.rows[-1], learn.epoch == learn.first_epoch)
     return learn, stage
 
 # %% ../nbs/34a_pretraining.ipynb #d6753af1

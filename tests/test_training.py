@@ -1,4 +1,5 @@
 """`colorize-train`, killed for real: the next run ends with the same weights, bit for bit."""
+import csv
 import importlib.util
 import os
 import signal
@@ -134,8 +135,10 @@ def test_a_run_says_what_it_does_in_words(tmp_path, loader):
     done = run([*COMMAND, "--photos", str(album(tmp_path/"album")), *small], tmp_path)
     assert done.returncode == 0, done.stderr
     head, *rows = [line.split() for line in done.stdout.splitlines()]
-    assert head == ["epoch", "train", "valid", "ratio", "photos/s", "time"]
-    assert [row[0] for row in rows] == ["1", "2"] and all(len(row) == len(head) for row in rows)
+    with open(tmp_path/"run/log.csv", encoding="utf-8") as file: names, *kept = csv.reader(file)
+    assert head == names == ["epoch", "train", "valid", "ratio", "seconds", "photos_s"]
+    assert [row[0] for row in rows] == ["1", "2"]
+    assert [[round(float(cell), 4) for cell in row] for row in kept] == [list(map(float, row)) for row in rows]
     for word in ("gray.jpg: is a gray photo", "gray too.png: is a gray photo",
                  "phone.dng: is a camera's raw file, which is not read", "weights: "):
         assert len([line for line in done.stderr.splitlines() if word in line]) == 1, done.stderr
