@@ -200,8 +200,9 @@ def plot_means(
     fig, ax = plt.subplots(figsize=(8, 1.3 + 0.25*len(table)), layout="constrained")
     _draw_overall(ax, overall)
     apart = (table.low > overall["mean"]) | (table.high < overall["mean"])
+    held = "interval holds the overall mean" + ", or is unknown"*bool(table.low.isna().any())
     for which, fill, label in ((apart, "#5e3c99", "interval without the overall mean"),
-                               (~apart, "white", "interval with it, or unknown")):
+                               (~apart, "white", held)):
         some = table[which]
         sides = [some["mean"] - some.low, some.high - some["mean"]]
         ax.errorbar(some["mean"], np.flatnonzero(which), xerr=sides, fmt="o", ms=6,

@@ -19,9 +19,10 @@ PICTURES = {
     "26_transfer": "fig-kernels",
     "34a_pretraining": "fig-l1-strip",
     "34f_stopping": "fig-stop",
+    "41_results": "fig-fail-patches",
     "52a_distributions": "fig-temperature",
     "52b_colour_terms": "fig-belief",
-    "52c_samples": "fig-samples",
+    "52c_samples": "fig-arrows",
     "53_restoration": "fig-faded",
 }
 
