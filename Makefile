@@ -40,5 +40,5 @@ site: $(READY)
 	@$(BIN)/python tools/build_site.py
 
 clean:
-	rm -rf .venv _proc _docs build dist *.egg-info runs .pytest_cache
+	rm -rf .venv _proc _docs build dist *.egg-info .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
