@@ -59,11 +59,11 @@ def inside(
 
 # %% ../nbs/21b_photo_lab.ipynb #21b015
 def red_room(
-    L,     # in [0, 100]
-    blue,  # linear B of the same pixels
-):         # array of the same shape, in [0, 0.06]
-    "How far above 1 red may lie: it fills the gamut's dent at bright yellow"
-    return np.minimum(0.3 * blue, (0.015 * (L - 91)).clip(0, 0.06)).clip(0)
+    L, a, b,  # arrays of one shape
+):            # array of the same shape, in [0, 0.06]
+    "How far above 1 red may lie: at bright yellow, where the gamut has a dent, else nowhere"
+    hue = np.degrees(np.arctan2(b, a))  # 102 degrees are yellow
+    return np.minimum(0.015 * (L - 91), 0.006 * (15 - abs(hue - 102))).clip(0, 0.06)
 
 def gamut_scale(
     L, a, b,   # float32 arrays of one shape
@@ -72,10 +72,11 @@ def gamut_scale(
     "The largest s for which (L, s a, s b) is inside, with `red_room`, by bisection"
     scale = np.zeros_like(L)
     step = np.float32(0.5)
+    room = red_room(L, a, b)
     for _ in range(steps):
         trial = scale + step
         light = linear_rgb(L, a * trial, b * trial)
-        scale += step * inside(light, room=red_room(L, light[2]))
+        scale += step * inside(light, room=np.minimum(room, 0.3 * light[2]))
         step *= np.float32(0.5)
     return scale
 
