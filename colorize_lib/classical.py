@@ -99,11 +99,14 @@ def jittered(
     rng: np.random.Generator,  # decides where
 ) -> tuple:                    # rows, columns
     "One random pixel in each cell of a grid"
-    side = max(1., (height * width / samples)**.5)
-    across = np.meshgrid(np.arange(0, height, side), np.arange(0, width, side), indexing="ij")
-    cells = np.stack(across, -1).reshape(-1, 2)
-    places = (cells + rng.uniform(0, side, cells.shape)).astype(int)
-    return places[:, 0].clip(max=height - 1), places[:, 1].clip(max=width - 1)
+    down = min(height, max(1, round((samples * height / width)**.5)))
+    across = min(width, max(1, round(samples / down)))
+    down = min(height, max(1, round(samples / across)))  # more of them where there is no room across
+    cells = np.stack(np.meshgrid(range(down), range(across), indexing="ij"), -1).reshape(-1, 2)
+    places = (cells + rng.random(cells.shape)) * [height / down, width / across]
+    rows, columns = places.astype(int).T
+    return rows, columns
+
 
 # %% ../nbs/22_classical.ipynb #02s043
 def welsh(
@@ -173,7 +176,7 @@ def _layer(hints) -> tuple: # name, RGB picture, alpha channel or None
 
 def _check_layer(name, alpha, size, photo_size):
     "Raise `PhotoError` when there are no strokes, or not this photo's"
-    if alpha is None or alpha.getextrema()[0] == 255:
+    if alpha is None or alpha.getextrema()[0] > 127:  # what is more than half opaque is a stroke
         raise PhotoError(name, "is opaque everywhere; draw the strokes on a transparent layer "
                          "and save that layer alone")
     if alpha.getextrema()[1] <= 127:

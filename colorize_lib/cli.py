@@ -295,8 +295,8 @@ def colorize(
         help="Coloured strokes that correct the colours of one photo: a PNG of its shape, "
              "transparent wherever the network decides. (Paint on an empty layer over the "
              "photo, and save that layer alone.)")] = None,
-    samples: Annotated[int, typer.Option(show_default=False, metavar="N",
-        help="2 to 9 pictures that differ where the network guesses, as NAME_color-1of3.")] = 0,
+    samples: Annotated[Optional[int], typer.Option(show_default=False, metavar="N",
+        help="2 to 9 pictures that differ where the network guesses, as NAME_color-1of3.")] = None,
     uncertainty: Annotated[bool, typer.Option("--uncertainty",
         help="A gray map of the guessing beside each result, PHOTO_uncertainty.png.")] = False,
     strength: Annotated[float, typer.Option(

@@ -8,7 +8,7 @@ __all__ = ['CHOICES', 'PROVIDERS', 'ENGINES', 'TRAIN', 'list_weights', 'default_
            'choose_engine']
 
 # %% ../nbs/69b_engine.ipynb #69b005
-import hashlib, importlib.util, json
+import hashlib, importlib.util, json, math
 from pathlib import Path
 
 from safetensors import safe_open, SafetensorError
@@ -84,6 +84,17 @@ def graph_file(
     return _checked(path, known[name]["sha256"], f"{name}: {path.name}", names)
 
 # %% ../nbs/69b_engine.ipynb #69b017
+CHOICES = {"bins": {"temperature", "balance", "gain", "knee", "eps"}}  # inputs of a graph
+
+def _check_choices(architecture: dict):
+    "Raise `ValueError` for what would give no colours"
+    for name in CHOICES.get(architecture["name"], set()) & set(architecture["kwargs"]):
+        value = architecture["kwargs"][name]
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"its {name} is no number: {value!r}")
+        if name == "temperature" and value <= 0:
+            raise ValueError(f"its temperature must be above 0, not {value}")
+
 def read_facts(
     path: Path,  # a .safetensors file
 ) -> tuple:      # its metadata (dict of str), and its architecture (dict with name and kwargs)
@@ -93,6 +104,7 @@ def read_facts(
         architecture = json.loads(facts["model"])
         if not isinstance(architecture["name"], str): raise TypeError("its name is no text")
         dict(architecture["kwargs"])
+        _check_choices(architecture)
     except (SafetensorError, OSError) as e:
         refuse(path, f"not a whole safetensors file ({e})", e)
     except (KeyError, TypeError, ValueError) as e:
@@ -123,8 +135,6 @@ def read_tensors(
     return tensors
 
 # %% ../nbs/69b_engine.ipynb #69b019
-CHOICES = {"bins": {"temperature", "balance", "gain", "knee", "eps"}}  # inputs of a graph
-
 def has_graph(
     architecture: dict,  # name and kwargs, from `read_facts`
 ) -> bool:
@@ -147,6 +157,8 @@ class GraphNetwork:
         threads: int = 1,    # 0: as many as there are cores
     ):
         import onnxruntime as ort  # here: who only reads the index need not wait for it
+        if device not in PROVIDERS:
+            raise ValueError(f"device {device!r} is not one of {', '.join(PROVIDERS)}")
         path = weights_file(name_or_path)
         self.facts, architecture = read_facts(path)
         self.device = device
@@ -165,9 +177,7 @@ class GraphNetwork:
         except Exception as e:  # ONNX Runtime has a class of its own for each kind
             refuse(path, "its tensors do not fit its architecture", e)
         chosen = CHOICES.get(architecture["name"], set()) & set(architecture["kwargs"])
-        try: self.choices = {k: np.asarray(float(architecture["kwargs"][k]), np.float32) for k in chosen}
-        except (TypeError, ValueError) as e:
-            refuse(path, "a choice of its architecture is no number", e)
+        self.choices = {k: np.asarray(architecture["kwargs"][k], np.float32) for k in chosen}
         self.answers = {answer.name for answer in self.session.get_outputs()}
 
     def __call__(
@@ -208,5 +218,5 @@ def choose_engine(
     if not wants_card: return "onnx", "cpu"
     import onnxruntime as ort  # only who asks for a card has to ask which there are
     if PROVIDERS[device][0] in ort.get_available_providers(): return "onnx", device
-    cure = f"try 'auto' or 'cpu', or install PyTorch: {TRAIN}"
-    raise ValueError(f"device {device!r} is not available here; {cure}")
+    cure = "--engine torch" if has_torch() else f"install PyTorch: {TRAIN}"
+    raise ValueError(f"device {device!r} is not available here; try 'auto' or 'cpu', or {cure}")

@@ -28,14 +28,18 @@ def export(
     "Write one file with everything; raises `ValueError` when it does not answer as PyTorch does"
     # here, not at the top: they take seconds
     from safetensors import safe_open
+    import torch
     from colorize_lib.engine import weights_file
     from colorize_lib.graphs import filled, graph_of
     from colorize_lib.weights import load_generator
     path = weights_file(weights)
     model, facts = load_generator(path)
-    with safe_open(path, "np") as file:
+    with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
-    graph = filled(graph_of(model), tensors)
+    # other kinds of number than these two do not fit the graph
+    kept = {name: value if value.dtype == torch.float16 else value.float()
+            for name, value in tensors.items()}
+    graph = filled(graph_of(model), {name: value.numpy() for name, value in kept.items()})
     for key, value in facts.items(): graph.metadata_props.add(key=key, value=value)
     with atomic_path(target) as draft:
         draft.write_bytes(graph.SerializeToString())
@@ -49,7 +53,12 @@ def _largest_gap(file: Path, model) -> float:
     import torch
     from colorize_lib.inference import network_lightness
     from colorize_lib.photos import sample_photos
-    session = ort.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is said by us
+    providers = ["CPUExecutionProvider"]
+    try: session = ort.InferenceSession(file.read_bytes(), options, providers=providers)
+    except Exception as e:  # ONNX Runtime has a class of its own for each kind
+        raise ValueError(f"ONNX Runtime cannot run it: {e}") from e
     gaps = []
     for photo in sample_photos().values():
         x = network_lightness(photo.convert("L"))/50 - 1

@@ -7,7 +7,7 @@ __all__ = ['STRIDE', 'SMALL', 'FAINT', 'STAINS', 'GROUPS', 'TOUCH_SIZE', 'networ
            'one_thread', 'TorchNetwork', 'Colorizer', 'from_pretrained', 'tone_of', 'touch_up']
 
 # %% ../nbs/53_restoration.ipynb #60fb65e0
-import math
+import copy, math
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -86,16 +86,41 @@ class TorchNetwork:
     ):
         self.device = pick_device(device)
         with one_thread(): self.model = fast_network(model, self.device, dtype)
+        # centres of bins: this network has a distribution
+        self.answers = {"ab", "moments"} if hasattr(model, "centres") else {"ab"}
 
     def __call__(
         self, x: np.ndarray,  # L/50-1 (B, 1, H, W), float32; sides multiples of 32
+        answer: str = "ab",   # or another one of `answers`
+        **choices,            # for a network with bins, as for a `GraphNetwork`
     ) -> np.ndarray:          # ab/110 (B, 2, h, w), float32
         "The network's colours"
         import torch
         like = next(self.model.parameters())
         with torch.inference_mode(), one_thread(x.size):
             x = torch.from_numpy(x).to(like, memory_format=torch.channels_last)
-            return self.model(x).float().cpu().contiguous().numpy()
+            plain = answer == "ab" and not choices
+            found = self.model(x) if plain else self._chosen(x, answer, **choices)
+            return found.float().cpu().contiguous().numpy()
+
+    def _chosen(self, x, answer, tilt=None, **choices):
+        "What a `BinsUNet` answers with other numbers than its own, as its graph does"
+        import torch
+        from colorize_lib.bins import annealed_mean, class_weights
+        model = copy.copy(self.model)  # it shares the weights
+        model.curve = {name: choices.pop(name, own) for name, own in model.curve.items()}
+        vars(model).update(choices)
+        centres = model.centres.float()
+        logits = model.head(model.trunk(x)).float()
+        if tilt is not None:
+            arrows = torch.from_numpy(tilt).to(logits)
+            logits += torch.einsum("bchw,qc->bqhw", arrows, centres)
+        if answer == "ab": return model.colours(logits, x)
+        undo = model.balance*class_weights(model.prior.float()).log()
+        a, b = centres.T
+        second = torch.stack([a, b, a*a, a*b, b*b], 1)
+        return annealed_mean(logits - undo[:, None, None], second, model.temperature)
+
 
 # %% ../nbs/53_restoration.ipynb #2eda5d02
 class Colorizer:
@@ -131,7 +156,7 @@ class Colorizer:
     @property
     def knows_doubt(self) -> bool:
         "Does this network have a distribution? Where it has none, the shipped `bins` is asked"
-        return "moments" in getattr(self.network, "answers", ())
+        return "moments" in self.network.answers
 
     @cached_property
     def distribution(self) -> Distribution:
@@ -158,6 +183,7 @@ class Colorizer:
         if sample: ab = self.distribution.varied(L, ab, *sample)
         ab = ab*np.float32(strength)
         if hints is not None: ab = touch_up(photo, ab, hints)
+        if not np.isfinite(ab).all(): raise ValueError("the colours hold NaN or infinity")
         if deep is not None: return deep_photo(deep, ab)
         return Image.fromarray(tint(np.asarray(photo), ab))
 
@@ -191,12 +217,13 @@ def tone_of(
 ) -> str:                # gray, toned or coloured
     "What kind of colour a photo has: none, one that follows the lightness, or colours"
     if photo.mode == "L": return "gray"
-    side = min(128, *photo.size)
-    small = photo.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    sides = [min(128, n) for n in photo.size]  # a strip stays long: thousands of pixels tell more
+    small = photo.resize(sides, Image.Resampling.BICUBIC, reducing_gap=2.0)
     L, a, b = photo_lab.photo_to_lab(np.asarray(small)).reshape(3, -1)
     chroma = np.sqrt((a**2 + b**2).mean())
     if chroma < FAINT: return "gray"
-    groups = np.array_split(np.stack([a, b])[:, L.argsort()], GROUPS, axis=1)
+    number = min(GROUPS, max(1, L.size//2))  # a tiny picture has fewer pixels
+    groups = np.array_split(np.stack([a, b])[:, L.argsort()], number, axis=1)
     rest = np.sqrt(np.mean([group.var(axis=1).sum() for group in groups]))
     return "toned" if rest < STAINS[0] + STAINS[1]*chroma else "coloured"
 

@@ -21,7 +21,8 @@ def interval(
     level: float = 0.95,  # share of the resamples that the interval holds
     seed: int = 42,
 ) -> dict:                # mean (the statistic itself), low, high; without 2 photos NaN
-    "Percentile bootstrap over photos (Efron 1979)"
+    "Percentile bootstrap over photos (Efron 1979); raises `ValueError` for an odd `level`"
+    if not 0 < level < 1: raise ValueError(f"level must be between 0 and 1, not {level}")
     columns = np.array(columns, dtype=np.float64)
     columns = columns[:, ~np.isnan(columns).any(0)]
     if columns.shape[1] == 0: return dict(mean=np.nan, low=np.nan, high=np.nan)

@@ -27,12 +27,12 @@ MAP = "uncertainty"
 @dataclass(frozen=True)
 class Looks:
     "Which results of each photo are wanted; raises `UsageError` for what cannot be"
-    samples: int = 0           # pictures that differ, in place of the usual one; 0: the usual one
+    samples: int | None = None # pictures that differ, in place of the usual one; None: the usual one
     uncertainty: bool = False  # a map beside them
     strength: float = 1.       # of the predicted colours
 
     def __post_init__(self):
-        if self.samples and not 2 <= self.samples <= SAMPLES:
+        if self.samples is not None and not 2 <= self.samples <= SAMPLES:
             raise UsageError(f"--samples must be from 2 to {SAMPLES}, not {self.samples}")
         if not 0 <= self.strength <= STRENGTH:  # NaN fails, too
             raise UsageError(f"--strength must be from 0 to {STRENGTH}, not {self.strength}")
@@ -47,7 +47,7 @@ class Looks:
     @property
     def parts(self) -> list:
         "Names of the results: an empty text for the usual one, 1of4 … for samples, and the map"
-        pictures = [f"{k + 1}of{self.samples}" for k in range(self.samples)] or [""]
+        pictures = [f"{k + 1}of{self.samples}" for k in range(self.samples or 0)] or [""]
         return pictures + [MAP]*self.uncertainty
 
     def options(self, part: str, hints: Path|None = None) -> dict:
@@ -69,7 +69,7 @@ class Looks:
         named = dict(part=part) if part else {}
         if part == MAP: return dict(weights=facts(doubt or name), options=command | named)
         others = dict(doubt=facts(doubt)) if part and doubt else {}
-        asked = dict(samples=self.samples, strength=self.strength, hints=hints and file_facts(hints))
+        asked = dict(samples=self.samples or 0, strength=self.strength, hints=hints and file_facts(hints))
         return dict(weights=facts(name) | others, options=command | asked | named)
 
     def said(self, part: str, weights: str = "", doubt: str = "") -> str:

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['XYZ_FROM_RGB', 'D65_WHITE', 'FROM_RGB', 'TO_RGB', 'DELTA', 'lab_f', 'lab_f_inverse', 'linear_rgb', 'inside',
-           'gamut_scale', 'cores', 'parts', 'in_strips', 'lightness', 'photo_to_lab', 'rows_of', 'lab_to_photo', 'tint']
+           'red_room', 'gamut_scale', 'cores', 'parts', 'in_strips', 'lightness', 'photo_to_lab', 'rows_of',
+           'lab_to_photo', 'tint']
 
 # %% ../nbs/21b_photo_lab.ipynb #21b005
 import os
@@ -49,25 +50,36 @@ def linear_rgb(L, a, b): # three tensors or three arrays of one shape
 def inside(
     light,     # three tensors or arrays: linear R, G, B
     tol=1e-4,  # in linear light; a third of an 8-bit step where steps are finest
+    room=0,    # for red beyond that, see `red_room`
 ):             # bool, of the same shape
     "Which pixels lie in the unit cube of RGB"
-    ok = (light[0] >= -tol) & (light[0] <= 1 + tol)
+    ok = (light[0] >= -tol) & (light[0] <= 1 + tol + room)
     for c in light[1:]: ok = ok & (c >= -tol) & (c <= 1 + tol)
     return ok
 
 # %% ../nbs/21b_photo_lab.ipynb #21b015
+def red_room(
+    L, a, b,  # arrays of one shape
+):            # array of the same shape, in [0, 0.06]
+    "How far above 1 red may lie: at bright yellow, where the gamut has a dent, else nowhere"
+    hue = np.degrees(np.arctan2(b, a))  # 102 degrees are yellow
+    return np.minimum(0.015 * (L - 91), 0.006 * (15 - abs(hue - 102))).clip(0, 0.06)
+
 def gamut_scale(
     L, a, b,   # float32 arrays of one shape
     steps=10,  # halvings; 10 leave an error of 1/1024 of the chroma
 ):             # array of the same shape, in [0, 1]
-    "The largest s for which (L, s a, s b) is inside, by bisection"
+    "The largest s for which (L, s a, s b) is inside, with `red_room`, by bisection"
     scale = np.zeros_like(L)
     step = np.float32(0.5)
+    room = red_room(L, a, b)
     for _ in range(steps):
         trial = scale + step
-        scale += step * inside(linear_rgb(L, a * trial, b * trial))
+        light = linear_rgb(L, a * trial, b * trial)
+        scale += step * inside(light, room=np.minimum(room, 0.3 * light[2]))
         step *= np.float32(0.5)
     return scale
+
 
 # %% ../nbs/21b_photo_lab.ipynb #21b019
 _LEVELS = np.arange(256)/255

@@ -879,7 +879,7 @@ def test_options_are_checked_before_files(tmp_path, weights, monkeypatch):
         for args, word in ((("--model", "vivd"), "vivd: neither a file nor one of the shipped"), (("--model", "not.safetensors"), "not a whole safetensors"),
                            (("--model", "."), "neither a file"), (("--device", "toaster"), "not one of auto"),
                            (("--engine", "steam"), "not one of auto, onnx, torch"),
-                           (("--samples", "1"), "--samples must be from 2"), (("--samples", "10"), "to 9"), (("--strength", "1.6"), "--strength must be from 0 to 1.5"),
+                           (("--samples", "0"), "--samples must be from 2"), (("--samples", "1"), "--samples must be from 2"), (("--samples", "10"), "to 9"), (("--strength", "1.6"), "--strength must be from 0 to 1.5"),
                            (("--strength", "nan"), "--strength must"), *([] if torch.cuda.is_available() else [(("--device", "cuda"), "not available here")])):
             code, told = colorize(photo, *args)
             assert code == 2 and word in told, (photo, args, told)

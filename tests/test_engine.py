@@ -1,5 +1,5 @@
 "ONNX Runtime and PyTorch give one answer; the small installation does without PyTorch and says what it lacks."
-import subprocess, sys
+import os, subprocess, sys
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,9 @@ from PIL import Image
 
 import colorize_lib
 from colorize_lib.engine import choose_engine, GraphNetwork, list_graphs, list_weights
-from colorize_lib.inference import Colorizer, network_lightness
+from colorize_lib.inference import Colorizer, network_lightness, tone_of
 from colorize_lib.photos import sample_photos
-from colorize_lib.weights import build_generator, save_generator
+from colorize_lib.weights import build_generator, load_generator, save_generator
 
 ROOT = Path(colorize_lib.__file__).parent.parent
 HEAVY = "torch", "torchvision", "fastai", "timm", "skimage", "matplotlib", "pandas", "scipy", "onnx"
@@ -102,3 +102,65 @@ def test_words_are_checked():
     with pytest.raises(ValueError, match="auto, onnx, torch"): choose_engine("steam")
     with pytest.raises(ValueError, match="auto, cpu, cuda, mps"): choose_engine("auto", "toaster")
     assert choose_engine("auto", "cpu") == choose_engine() == ("onnx", "cpu")
+
+
+@pytest.fixture(scope="module")
+def own_bins(tmp_path_factory):
+    "A bins file that believes other things than the shipped one"
+    model, _ = load_generator("bins")
+    model.head.bias.data += torch.linspace(-4, 4, len(model.head.bias))
+    return save_generator(model, tmp_path_factory.mktemp("bins")/"mine.safetensors")
+
+
+def test_engines_agree_on_what_is_possible(own_bins):
+    graph, trained = (Colorizer.from_pretrained(own_bins, "cpu", engine=engine) for engine in ("onnx", "torch"))
+    assert graph.knows_doubt and trained.knows_doubt
+    photo = sample_photos()["coffee"].convert("L")
+    assert abs(graph.spread(photo) - trained.spread(photo)).max() < .01
+    assert abs(graph.spread(photo) - Colorizer.from_pretrained("bins", "cpu").spread(photo)).mean() > 1
+    for sample in (1, 2), (2, 2):
+        one, other = (np.asarray(c(photo, sample=sample)).astype(int) for c in (graph, trained))
+        assert abs(one - other).mean() < .1 and abs(one - other).max() <= 2
+
+
+def test_bins_without_a_graph_have_their_own_doubt():
+    bins = build_generator("bins", backbone="mobilenetv3_small_050").eval()
+    assert Colorizer(bins, "cpu").knows_doubt and not Colorizer(build_generator("plain", width=4), "cpu").knows_doubt
+    halves = Colorizer(bins, "cpu", dtype=torch.bfloat16)
+    assert np.isfinite(halves.spread(sample_photos()["coffee"].convert("L"))).all()
+
+
+@pytest.mark.parametrize("name, value", [("temperature", 0), ("temperature", -1), ("temperature", float("nan")), ("temperature", "hot"),
+                                         ("gain", float("inf")), ("eps", None), ("balance", True)])
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_an_odd_choice_in_the_weights_is_refused(own_bins, tmp_path, name, value, engine):
+    model, _ = load_generator(own_bins)
+    model.architecture = dict(name="bins", kwargs=model.architecture["kwargs"] | {name: value})
+    file = save_generator(model, tmp_path/"odd.safetensors")
+    with pytest.raises(ValueError, match=f"odd.safetensors.*its {name} "): Colorizer.from_pretrained(file, "cpu", engine=engine)
+
+
+def test_colours_that_are_no_numbers_are_no_picture():
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        Colorizer.from_pretrained(device="cpu")(sample_photos()["coffee"].convert("L"), strength=float("nan"))
+
+
+@pytest.mark.parametrize("size", [(400, 3), (3, 400), (400, 40), (4, 4), (1, 1), (2000, 1500)])
+@pytest.mark.filterwarnings("error")
+def test_small_and_thin_toned_prints_are_toned(size):
+    gray = np.random.default_rng(0).integers(40, 220, size[::-1])
+    sepia = (gray[..., None]*[1.05, .92, .72]).clip(0, 255).astype(np.uint8)
+    assert tone_of(Image.fromarray(sepia)) == "toned"
+
+
+@pytest.mark.parametrize("size", [(400, 3), (3, 400), (8, 8)])
+def test_small_and_thin_colours_are_colours(size):
+    noise = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    assert tone_of(Image.fromarray(noise)) == "coloured"
+
+
+def test_exported_bins_say_one_line(tmp_path):
+    run = subprocess.run([sys.executable, "-c", "from colorize_lib.export_cli import main; main()", "bins", "-o", "b.onnx"], cwd=tmp_path,
+                         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert run.returncode == 0 and "units of ab from PyTorch" in run.stdout + run.stderr
+    assert len((run.stdout + run.stderr).strip().splitlines()) == 1, run.stderr

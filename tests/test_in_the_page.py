@@ -13,6 +13,7 @@ from selenium.webdriver import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from colorize_lib.inference import Colorizer, network_size
+from colorize_lib.photo_lab import photo_to_lab, tint
 from colorize_lib.photo_notes import SOFTWARE
 from colorize_lib.photo_xmp import COMPOSITE, NOTE
 from colorize_lib.photos import sample_photos
@@ -32,6 +33,14 @@ import("../assets/colour/pixels.js").then(({Shrinker}) => {
   const shrinker = new Shrinker(width, height);
   for (let at = 0; at < rgba.length; at += strip) shrinker.add(rgba.subarray(at, at + strip), at/(4*width));
   done(Array.from(shrinker.finish()));
+});
+"""
+JOIN = """
+const [ab, rgba, done] = arguments;
+import("../assets/colour/pixels.js").then(({Joiner}) => {
+  const colours = Uint8ClampedArray.from(rgba);
+  new Joiner(Float32Array.from(ab), 16, 16, 64, 64).colour(colours, 0);
+  done(Array.from(colours));
 });
 """
 
@@ -126,6 +135,16 @@ def test_the_colours_are_those_of_the_command_line(coloured, album):
     result = opened(coloured[0]["large_color.png"])
     assert result.size == want.size and result.format == "PNG"
     assert abs(pixels(result) - pixels(want)).mean() < 0.1  # of 255
+
+def test_bright_yellow_stays_yellow_as_on_the_command_line(coloured, browser):
+    rng = np.random.default_rng(0)
+    sign = (np.int16([250, 245, 8]) + rng.integers(-8, 9, (64, 64, 3))).clip(0, 255).astype(np.uint8)
+    ab = photo_to_lab(sign)[1:].reshape(2, 16, 4, 16, 4).mean((2, 4))
+    rgba = np.dstack([sign, np.full((64, 64), 255)])
+    found = browser.execute_async_script(JOIN, (ab/110).ravel().tolist(), rgba.ravel().tolist())
+    got = np.uint8(found).reshape(64, 64, 4)[..., :3]
+    assert abs(got.astype(float) - tint(sign, ab)).mean() < 0.1
+    assert np.hypot(*photo_to_lab(got)[1:]).min() > 48  # half of the sign's chroma
 
 def test_a_jpeg_stays_one_and_stands_upright(coloured, album):
     want = Colorizer.from_pretrained()(album["camera.jpg"])

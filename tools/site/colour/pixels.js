@@ -151,14 +151,22 @@ function intoLight(L, a, b) {
   light[2] = TO_B[0]*X + TO_B[1]*Y + TO_B[2]*Z;
 }
 
-const isInside = () => Math.min(light[0], light[1], light[2]) >= -SLACK && Math.max(light[0], light[1], light[2]) <= 1 + SLACK;
+const isInside = (room = 0) =>
+  Math.min(light[0], light[1], light[2]) >= -SLACK && Math.max(light[0] - room, light[1], light[2]) <= 1 + SLACK;
+
+// how far above 1 red may lie at bright yellow, where the gamut has a dent (Python: photo_lab.red_room)
+function redRoom(L, a, b) {
+  const hue = Math.atan2(b, a)*180/Math.PI;  // 102 degrees are yellow
+  return Math.max(0, Math.min(0.06, 0.015*(L - 91), 0.006*(15 - Math.abs(hue - 102))));
+}
 
 // a colour that sRGB lacks moves toward gray: the largest part of its chroma that fits, by halving
 function intoGamut(L, a, b) {
+  const room = redRoom(L, a, b);
   let scale = 0;
   for (let step = 0.5; step > 1/2048; step /= 2) {
     intoLight(L, a*(scale + step), b*(scale + step));
-    if (isInside()) scale += step;
+    if (isInside(Math.min(room, 0.3*light[2]))) scale += step;
   }
   intoLight(L, a*scale, b*scale);
 }
