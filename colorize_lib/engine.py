@@ -121,6 +121,7 @@ def refuse(
     names = ", ".join(list_weights(folder)) or "none"
     raise ValueError(f"{path}: {why}; shipped weights: {names}") from cause
 
+# %% ../nbs/69b_engine.ipynb #69b018t
 def read_tensors(
     path: Path,  # a .safetensors file
 ) -> dict:       # name -> float32 array

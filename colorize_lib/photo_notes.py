@@ -160,6 +160,7 @@ def _read_dpi(im: Image.Image) -> tuple | None:
     except (TypeError, ValueError, ArithmeticError): return None
     return (across, down) if 1 < across < 65_000 and 1 < down < 65_000 else None
 
+# %% ../nbs/61f_photo_notes.ipynb #61f062
 def read_notes(
     im: Image.Image,  # as opened
     file,             # the open file it comes from
