@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['cache_folder', 'as_sources', 'source_parts', 'choose', 'photo_source', 'coco_sample', 'content_keys', 'split_files',
-           'split_sources']
+           'split_sources', 'describe_photos']
 
 # %% ../nbs/32_dataset.ipynb #81aa2162
-import hashlib, os, tarfile, warnings
+import hashlib, json, os, tarfile, warnings
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -174,3 +174,20 @@ def split_sources(
     for f in train:
         if keys[f] in seen: warnings.warn(f"{f}: left out, it is also a validation photo")
     return [f for f in train if keys[f] not in seen], valid
+
+# %% ../nbs/32_dataset.ipynb #32p002
+def _state(photo: Path) -> tuple:
+    "What tells a photo from others, without reading all of it"
+    size = os.path.getsize(photo)
+    with open(photo, "rb") as file:
+        file.seek(size//2)
+        return photo.name, size, hashlib.sha256(file.read(4096)).hexdigest()
+
+def describe_photos(
+    train: list[Path],
+    valid: list[Path],
+) -> str:
+    "How many photos there are on both sides, and a key: another one for other photos"
+    sides = [sorted(map(_state, map(Path, side))) for side in (train, valid)]
+    key = hashlib.sha256(json.dumps(sides).encode()).hexdigest()
+    return f"{len(train)} + {len(valid)} with key {key[:12]}"

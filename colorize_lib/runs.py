@@ -86,13 +86,13 @@ def read_parts(
 def load_checkpoint(
     path: Path,  # folder of the run
     recipe,      # the checkpoint's must be the same, else `ValueError`
-    **same,      # what else in the state must be the same, such as `start`
+    **same,      # what else must be the same, such as `start`, where the state has it
 ) -> dict:       # the state; empty where there is no checkpoint yet
     "The newest checkpoint of a run; random generators go on from there"
     found = sorted(path.glob("checkpoint-*"))
     if not found: return {}
     state = read_parts(found[-1])
-    theirs = state["recipe"] | {name: state.get(name) for name in same}
+    theirs = state["recipe"] | {k: state.get(k, v) for k, v in same.items()}
     changes = [f"{name}: {theirs.get(name)} there, {value} now"
                for name, value in (asdict(recipe) | same).items() if theirs.get(name) != value]
     if changes:

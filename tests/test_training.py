@@ -88,6 +88,16 @@ def test_another_recipe_is_refused(tmp_path):
     assert "lr:" in other.stderr and "checkpoint-" in other.stderr.replace("\n", "")
 
 
+def test_a_run_goes_on_with_its_own_photos_only(tmp_path):
+    small = ["--profile", "smoke", "--no-pretrained", "--frozen", "0", "--out", tmp_path/"run"]
+    first = call("--photos", album(tmp_path/"cats"), *small)
+    again = call("--photos", tmp_path/"cats", *small)
+    other = call("--photos", album(tmp_path/"dogs", seed=9), *small)
+    assert (first.exit_code, again.exit_code, other.exit_code) == (0, 0, 2), first.stderr
+    assert "was over already" in again.stderr and "was over already" not in first.stderr
+    assert "photos: 2 + 1 with key" in other.stderr and "weights: " not in other.stderr
+
+
 def test_training_does_without_scikit_image():
     "A machine that only trains need not have what measuring needs"
     code = "import sys; sys.modules['skimage'] = None; import colorize_lib.adversarial"
@@ -116,11 +126,11 @@ def test_no_checkpoint_is_promised_before_there_is_one(tmp_path):
     assert "goes on from the last checkpoint" in late.stderr
 
 
-def album(folder):
+def album(folder, seed=0):
     "Four colour photos, two gray ones, and one that is not read"
     folder.mkdir()
     for i in range(4):
-        noise = np.random.default_rng(i).integers(0, 256, (90, 120, 3), np.uint8)
+        noise = np.random.default_rng(seed + i).integers(0, 256, (90, 120, 3), np.uint8)
         Image.fromarray(noise).save(folder/f"{i}.png")
     Image.linear_gradient("L").save(folder/"gray.jpg")
     Image.linear_gradient("L").convert("RGB").save(folder/"gray too.png")
