@@ -278,7 +278,7 @@ def run_stage(
         reached = int(share*r.snapshots + 1e-9)
         name = f"step-{stage.step:06d}.safetensors"
         if reached > taken: save_snapshot(stage, path/"snapshots"/name, **facts)
-        if reached > taken or clock.due(stage.step, every):
+        if reached > taken or share >= 1 or clock.due(stage.step, every):
             stage.log()
             save_stage(stage, path, epoch, batch)
         taken = reached
@@ -309,6 +309,7 @@ def train_gan(
     facts = dict(training=asdict(recipe), start=str(start))
     run_stage(stage, loader, path, every, facts)
     if is_first():
+        path.mkdir(parents=True, exist_ok=True)  # a stop at once has made none
         curves = plot_losses(pd.DataFrame(stage.rows), recipe.loss)
         curves.savefig(path/"curves.png", bbox_inches="tight")
         plt.close(curves)

@@ -96,8 +96,8 @@ def load_checkpoint(
     changes = [f"{name}: {theirs.get(name)} there, {value} now"
                for name, value in (asdict(recipe) | same).items() if theirs.get(name) != value]
     if changes:
-        raise ValueError(f"{found[-1]}: belongs to another recipe ({', '.join(changes)}); "
-                         "choose another folder or the same settings")
+        raise ValueError(f"{found[-1]}: belongs to another run ({', '.join(changes)}); "
+                         "choose another folder, or the same settings and photos")
     set_random_state(state["random"])
     return state
 

@@ -98,6 +98,32 @@ def test_a_run_goes_on_with_its_own_photos_only(tmp_path):
     assert "photos: 2 + 1 with key" in other.stderr and "weights: " not in other.stderr
 
 
+@pytest.mark.parametrize("stage, option, word", [
+    ("l1", ["--frozen", "-1"], "frozen must be at least 0"), ("l1", ["--aged", "2"], "aged must be at most 1"),
+    ("l1", ["--encoder-lr", "-1"], "encoder_lr must"), ("l1", ["--lr", "inf"], "lr must be finite"),
+    ("l1", ["--size", "1"], "size must be at least 32"), ("l1", ["--set", "betas=(0.9,)"], "betas must be two numbers"),
+    ("l1", ["--set", "least=5"], "least must"), ("gan", ["--set", "d_betas=(0.5,)"], "d_betas must be two numbers"),
+    ("gan", ["--critic-steps", "-1"], "critic_steps must"), ("gan", ["--set", "adversary=-1"], "adversary must")])
+def test_settings_out_of_range_are_refused(stage, option, word):
+    answer = call("--stage", stage, "--from", "l1", "--photos", "nowhere", *option)
+    assert answer.exit_code == 2 and word in answer.stderr
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    small = ["--profile", "smoke", "--no-pretrained", "--frozen", "0", "--out", tmp_path/"run"]
+    for _ in range(2):  # the second call finds a run that is over
+        answer = call(*small, "--lr", "1e20", "--set", "cosine=False")
+        assert answer.exit_code == 2 and "is not finite" in answer.stderr
+    assert not (tmp_path/"run/weights.safetensors").exists()
+
+
+def test_a_game_needs_no_snapshots(tmp_path):
+    short = ["--stage", "gan", "--from", "l1", "--profile", "smoke", "--set", "snapshots=0"]
+    done, again = (call(*short, "--out", tmp_path/"run") for _ in range(2))
+    assert (done.exit_code, again.exit_code) == (0, 0), done.stderr
+    assert (tmp_path/"run/curves.png").is_file() and "was over already" in again.stderr
+
+
 def test_training_does_without_scikit_image():
     "A machine that only trains need not have what measuring needs"
     code = "import sys; sys.modules['skimage'] = None; import colorize_lib.adversarial"
