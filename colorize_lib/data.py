@@ -44,16 +44,29 @@ def _unpacked(archive: Path) -> Path:
     info = archive.stat()
     state = f"{archive.resolve()} {info.st_size} {info.st_mtime_ns}"
     folder = cache_folder()/"archives"/hashlib.sha256(state.encode()).hexdigest()[:16]
-    if not folder.is_dir():
+    if folder.is_dir(): return folder
+    try:
         with draft_folder(folder) as draft, tarfile.open(archive) as tar:
+            draft.mkdir()  # an archive may hold nothing
             tar.extractall(draft, filter="data")
+    except tarfile.FilterError as error:
+        raise PhotoError(archive, f"holds {error.tarinfo.name}, which is not safe to unpack") from None
+    # gzip, LZMA and tarfile have errors of their own; some have a line for each try
+    except Exception as error:
+        why = str(error).split("\n")[0].rstrip(":")
+        raise PhotoError(archive, f"is not an archive that can be unpacked ({why})") from None
     return folder
 
 # %% ../nbs/32_dataset.ipynb #c9dc88eb
+def _photos(folder: Path) -> list[Path]:
+    "The photos in a folder; the curves of a training that writes there are none"
+    found = find_photos(folder)
+    return [f for f in found if f.name != "curves.png" or not (f.parent/"log.csv").is_file()]
+
 def _shards(folder: Path, side: str) -> list[Path]:
     "The photos in all archives of a folder that are called after one side of the split"
     photos = []
-    for tar in sorted(folder.glob(f"{side}*.tar")): photos += find_photos(_unpacked(tar))
+    for tar in sorted(folder.glob(f"{side}*.tar")): photos += _photos(_unpacked(tar))
     return photos
 
 def _parts(source) -> tuple[list, list]:
@@ -63,9 +76,9 @@ def _parts(source) -> tuple[list, list]:
     elif source.is_file(): return [source], []
     train = source/"train"
     val = source/"val"
-    if train.is_dir() and val.is_dir(): return find_photos(train), find_photos(val)
+    if train.is_dir() and val.is_dir(): return _photos(train), _photos(val)
     if any(source.glob("train*.tar")): return _shards(source, "train"), _shards(source, "val")
-    return find_photos(source), []
+    return _photos(source), []
 
 def as_sources(photos) -> list:
     "One source or several, as a list; None: `COLORIZE_PHOTOS`, else the embedded photos"

@@ -1,5 +1,6 @@
 """`colorize-train`, killed for real: the next run ends with the same weights, bit for bit."""
 import csv
+import gzip
 import importlib.util
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from colorize_lib.data import split_sources
 from colorize_lib.train_cli import trainer
 from colorize_lib.weights import load_generator
 
@@ -122,6 +124,26 @@ def test_a_game_needs_no_snapshots(tmp_path):
     done, again = (call(*short, "--out", tmp_path/"run") for _ in range(2))
     assert (done.exit_code, again.exit_code) == (0, 0), done.stderr
     assert (tmp_path/"run/curves.png").is_file() and "was over already" in again.stderr
+
+
+@pytest.mark.parametrize("name", ["noise.tar", "zero.tar", "cut.tar.gz", "train-0.tar"])
+def test_a_bad_archive_is_refused_by_name(tmp_path, name, monkeypatch):
+    monkeypatch.setenv("COLORIZE_CACHE", str(tmp_path/"cache"))
+    noise = np.random.default_rng(0).bytes(5000)
+    content = {"zero.tar": b"", "cut.tar.gz": gzip.compress(noise)[:2000]}.get(name, noise)
+    (tmp_path/"in").mkdir()
+    (tmp_path/"in"/name).write_bytes(content)
+    answer = call("--photos", tmp_path/"in" if name == "train-0.tar" else tmp_path/"in"/name, "--no-pretrained",
+                  "--frozen", "0", "--out", tmp_path/"run")
+    assert answer.exit_code == 2 and f"{name}: is not an archive that can be unpacked" in answer.stderr
+
+
+def test_a_run_inside_its_photos_does_not_learn_from_its_curves(tmp_path):
+    folder = album(tmp_path/"album")
+    small = ["--profile", "smoke", "--no-pretrained", "--frozen", "0", "--photos", folder]
+    assert call(*small, "--out", folder/"one").exit_code == 0 and (folder/"one/curves.png").is_file()
+    assert "one" not in {file.parent.name for side in split_sources(folder) for file in side}
+    assert "was over already" in call(*small, "--out", folder/"one").stderr
 
 
 def test_training_does_without_scikit_image():
