@@ -23,6 +23,7 @@ from dataclasses import asdict
 from io import BytesIO
 from itertools import count, takewhile
 from pathlib import Path
+from zipfile import ZipFile
 
 from fastcore.basics import patch
 import pandas as pd
@@ -75,11 +76,13 @@ def read_parts(
     "The state in it, on the CPU; raises `ValueError` where a part is missing or damaged"
     parts = sorted(folder.glob("*-of-*"))
     wanted = int(parts[0].name[-2:]) if parts else 1
-    if len(parts) != wanted:
-        raise ValueError(f"{folder}: holds {len(parts)} of {wanted} parts")
-    data = BytesIO(b"".join(part.read_bytes() for part in parts))
-    # weights_only: a checkpoint from elsewhere may hold tensors, but no code
-    try: return torch.load(data, map_location="cpu", weights_only=True)
+    if len(parts) != wanted: raise ValueError(f"{folder}: holds {len(parts)} of {wanted} parts")
+    data = b"".join(part.read_bytes() for part in parts)
+    try:
+        broken = ZipFile(BytesIO(data)).testzip()  # PyTorch itself looks at no checksum
+        if broken: raise ValueError(f"{broken} has changed")
+        # weights_only: a checkpoint from elsewhere may hold tensors, but no code
+        return torch.load(BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error: raise ValueError(f"{folder}: is damaged ({error})") from None
 
 # %% ../nbs/34d_runs.ipynb #34d035

@@ -146,6 +146,27 @@ def test_a_run_inside_its_photos_does_not_learn_from_its_curves(tmp_path):
     assert "was over already" in call(*small, "--out", folder/"one").stderr
 
 
+@pytest.mark.parametrize("out", ["a file", "a file/run"])
+def test_a_folder_that_cannot_be_written_is_told_before_photos_are_read(tmp_path, out):
+    (tmp_path/"a file").touch()
+    with mock.patch("colorize_lib.batches.colorize_dls") as read:
+        answer = call("--no-pretrained", "--out", tmp_path/out)
+    assert answer.exit_code == 2 and f"{tmp_path/out}: cannot be written" in answer.stderr
+    assert ".draft-" not in answer.stderr and sorted(tmp_path.iterdir()) == [tmp_path/"a file"]
+    read.assert_not_called()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    small = ["--profile", "smoke", "--no-pretrained", "--frozen", "0", "--out", tmp_path/"run"]
+    assert call(*small).exit_code == 0
+    part = next((tmp_path/"run").glob("checkpoint-*/01-of-*"))
+    data = bytearray(part.read_bytes())
+    data[len(data)//2:len(data)//2 + 4000] = bytes(4000)
+    part.write_bytes(data)
+    answer = call(*small)
+    assert answer.exit_code == 2 and f"{part.parent}: is damaged" in answer.stderr
+
+
 def test_training_does_without_scikit_image():
     "A machine that only trains need not have what measuring needs"
     code = "import sys; sys.modules['skimage'] = None; import colorize_lib.adversarial"
