@@ -120,7 +120,7 @@ class AdversarialStage:
         clock: Clock | None = None,  # of the run; None: for a few batches by hand
     ):
         self.recipe = recipe
-        self.start = ""  # the fingerprint of the weights that the run began with
+        self.origin = {}  # weights and photos that the run began with, as texts
         self.device = device
         self.clock = clock or Clock(1)
         # a short run has a shorter prelude, else its generator would learn nothing
@@ -222,7 +222,7 @@ def save_stage(
     "Write a checkpoint of the stage, and its log"
     parts = {name: getattr(stage, name).state_dict() for name in _PARTS}
     counts = {name: getattr(stage, name) for name in _COUNTS}
-    save_checkpoint(path, stage.recipe, start=stage.start, epoch=epoch, batch=batch,
+    save_checkpoint(path, stage.recipe, **stage.origin, epoch=epoch, batch=batch,
                     spent=stage.clock.seconds, ema=stage.ema.shadow,
                     ema_steps=stage.ema.steps, **parts, **counts)
     write_log(stage.rows, path/"log.csv")
@@ -232,7 +232,7 @@ def restore_stage(
     path: Path,  # folder of the run; its recipe must be the stage's, else `ValueError`
 ) -> tuple:      # (epoch, batch) to go on with
     "Put a stage back to where its newest checkpoint was written, if there is one"
-    state = load_checkpoint(path, stage.recipe, start=stage.start)
+    state = load_checkpoint(path, stage.recipe, **stage.origin)
     if not state: return 0, 0
     for name in _PARTS: getattr(stage, name).load_state_dict(state[name])
     for name in _COUNTS: setattr(stage, name, state[name])
@@ -278,7 +278,7 @@ def run_stage(
         reached = int(share*r.snapshots + 1e-9)
         name = f"step-{stage.step:06d}.safetensors"
         if reached > taken: save_snapshot(stage, path/"snapshots"/name, **facts)
-        if reached > taken or clock.due(stage.step, every):
+        if reached > taken or share >= 1 or clock.due(stage.step, every):
             stage.log()
             save_stage(stage, path, epoch, batch)
         taken = reached
@@ -304,11 +304,12 @@ def train_gan(
     loader.share_batches(*members())
     clock = Clock(recipe.epochs*loader.n_batches, recipe.minutes)
     stage = AdversarialStage(started_generator(recipe.model, start), recipe, device, clock)
-    stage.start = fingerprint(start)
+    stage.origin = dict(start=fingerprint(start), photos=loader.photos)
     if compiled: stage.generator.forward = torch.compile(stage.generator.forward)
     facts = dict(training=asdict(recipe), start=str(start))
     run_stage(stage, loader, path, every, facts)
     if is_first():
+        path.mkdir(parents=True, exist_ok=True)  # a stop at once has made none
         curves = plot_losses(pd.DataFrame(stage.rows), recipe.loss)
         curves.savefig(path/"curves.png", bbox_inches="tight")
         plt.close(curves)

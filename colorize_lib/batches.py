@@ -17,7 +17,8 @@ import torch.nn.functional as F
 
 from .cache import build_cache, bytes_to_lab, fingerprint, LabCache
 from .color import denormalize, lab_to_rgb, normalize
-from .data import as_sources, cache_folder, source_parts, split_sources
+from .data import as_sources, cache_folder, describe_photos, source_parts
+from .data import split_sources
 from .photos import PhotoError
 
 # %% ../nbs/33_batches.ipynb #be063895
@@ -121,6 +122,7 @@ def epoch_order(
 class PhotoLoader(DataLoader):
     "Batches of a `LabDataset`: the order follows from (seed, epoch), any batch can be first"
     start_batch = 0  # the next iteration begins here
+    photos = ""      # of both sides, as `describe_photos` names them
     member = 0       # of so many processes that share each batch, see `share_batches`
     members = 1
 
@@ -274,11 +276,12 @@ def both_loaders(
         empty = "validation" if rows[0] else "training"
         names = ", ".join(map(str, sources))
         raise PhotoError(names, f"no usable photo is left for {empty}")
-    files = [store.files[row] for row in rows[0]]
-    mix = dict(parts=positions(sources, files, shares), shares=shares) if shares else {}
+    files = [[store.files[row] for row in side] for side in rows]
+    mix = dict(parts=positions(sources, files[0], shares), shares=shares) if shares else {}
     # BatchNorm dislikes a smaller last batch
     drop_last = len(rows[0]) >= batch_size
     train = loader(dataset(rows[0], True), batch_size, drop_last=drop_last, **mix, **kwargs)
+    train.photos = describe_photos(*files)
     valid = loader(dataset(rows[1], False), batch_size, **kwargs)
     return DataLoaders(train, valid, device=torch.device(device))
 

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['cache_folder', 'as_sources', 'source_parts', 'choose', 'photo_source', 'coco_sample', 'content_keys', 'split_files',
-           'split_sources']
+           'split_sources', 'describe_photos']
 
 # %% ../nbs/32_dataset.ipynb #81aa2162
-import hashlib, os, tarfile, warnings
+import hashlib, json, os, tarfile, warnings
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -44,16 +44,29 @@ def _unpacked(archive: Path) -> Path:
     info = archive.stat()
     state = f"{archive.resolve()} {info.st_size} {info.st_mtime_ns}"
     folder = cache_folder()/"archives"/hashlib.sha256(state.encode()).hexdigest()[:16]
-    if not folder.is_dir():
+    if folder.is_dir(): return folder
+    try:
         with draft_folder(folder) as draft, tarfile.open(archive) as tar:
+            draft.mkdir()  # an archive may hold nothing
             tar.extractall(draft, filter="data")
+    except tarfile.FilterError as error:
+        raise PhotoError(archive, f"holds {error.tarinfo.name}, which is not safe to unpack") from None
+    # gzip, LZMA and tarfile have errors of their own; some have a line for each try
+    except Exception as error:
+        why = str(error).split("\n")[0].rstrip(":")
+        raise PhotoError(archive, f"is not an archive that can be unpacked ({why})") from None
     return folder
 
 # %% ../nbs/32_dataset.ipynb #c9dc88eb
+def _photos(folder: Path) -> list[Path]:
+    "The photos in a folder; the curves of a training that writes there are none"
+    found = find_photos(folder)
+    return [f for f in found if f.name != "curves.png" or not (f.parent/"log.csv").is_file()]
+
 def _shards(folder: Path, side: str) -> list[Path]:
     "The photos in all archives of a folder that are called after one side of the split"
     photos = []
-    for tar in sorted(folder.glob(f"{side}*.tar")): photos += find_photos(_unpacked(tar))
+    for tar in sorted(folder.glob(f"{side}*.tar")): photos += _photos(_unpacked(tar))
     return photos
 
 def _parts(source) -> tuple[list, list]:
@@ -63,9 +76,9 @@ def _parts(source) -> tuple[list, list]:
     elif source.is_file(): return [source], []
     train = source/"train"
     val = source/"val"
-    if train.is_dir() and val.is_dir(): return find_photos(train), find_photos(val)
+    if train.is_dir() and val.is_dir(): return _photos(train), _photos(val)
     if any(source.glob("train*.tar")): return _shards(source, "train"), _shards(source, "val")
-    return find_photos(source), []
+    return _photos(source), []
 
 def as_sources(photos) -> list:
     "One source or several, as a list; None: `COLORIZE_PHOTOS`, else the embedded photos"
@@ -174,3 +187,20 @@ def split_sources(
     for f in train:
         if keys[f] in seen: warnings.warn(f"{f}: left out, it is also a validation photo")
     return [f for f in train if keys[f] not in seen], valid
+
+# %% ../nbs/32_dataset.ipynb #32p002
+def _state(photo: Path) -> tuple:
+    "What tells a photo from others, without reading all of it"
+    size = os.path.getsize(photo)
+    with open(photo, "rb") as file:
+        file.seek(size//2)
+        return photo.name, size, hashlib.sha256(file.read(4096)).hexdigest()
+
+def describe_photos(
+    train: list[Path],
+    valid: list[Path],
+) -> str:
+    "How many photos there are on both sides, and a key: another one for other photos"
+    sides = [sorted(map(_state, map(Path, side))) for side in (train, valid)]
+    key = hashlib.sha256(json.dumps(sides).encode()).hexdigest()
+    return f"{len(train)} + {len(valid)} with key {key[:12]}"

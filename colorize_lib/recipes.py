@@ -96,6 +96,21 @@ ADVERSARIAL["bins"] = ADVERSARIAL["compact"]
 # %% ../nbs/34e_recipes.ipynb #5f5d4a84
 _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a word",
           tuple: "several numbers"}
+_LEAST = dict(size=32, batch_size=1, epochs=1, least=0.01, d_width=1)  # 0 for the others
+_MOST = dict(aged=1.0, least=1.0)
+_BELOW_1 = ("ema", "betas", "d_betas")  # parts that an average keeps: with 1 it stands still
+
+def _in_range(name: str, number):
+    "Refuse a number that a setting cannot have, with a `ValueError`"
+    if isinstance(number, bool) or not isinstance(number, (int, float)):
+        raise ValueError(f"{name} must hold numbers, not {number!r}")
+    low = _LEAST.get(name, 0)
+    high = _MOST.get(name, math.inf)
+    if not math.isfinite(number): raise ValueError(f"{name} must be finite, not {number}")
+    if number < low: raise ValueError(f"{name} must be at least {low}, not {number}")
+    if number > high: raise ValueError(f"{name} must be at most {high}, not {number}")
+    if name in _BELOW_1 and number >= 1:
+        raise ValueError(f"{name} must be below 1, not {number}")
 
 def _checked(name: str, value, usual):
     "A new value of a setting, of the kind of the usual one; else `ValueError`"
@@ -103,8 +118,10 @@ def _checked(name: str, value, usual):
     fitting = {float: (int, float), tuple: (tuple, list)}.get(kind, kind)
     if not isinstance(value, fitting) or isinstance(value, bool) != (kind is bool):
         raise ValueError(f"{name} must be {_KINDS[kind]}, not {value!r}")
-    if name in ("size", "batch_size", "epochs") and value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value}")
+    if name.endswith("betas") and len(value) != 2:
+        raise ValueError(f"{name} must be two numbers, not {value!r}")
+    if kind not in (bool, str):
+        for number in value if kind is tuple else [value]: _in_range(name, number)
     return tuple(value) if kind is tuple else value
 
 # %% ../nbs/34e_recipes.ipynb #34e043

@@ -23,6 +23,7 @@ from dataclasses import asdict
 from io import BytesIO
 from itertools import count, takewhile
 from pathlib import Path
+from zipfile import ZipFile
 
 from fastcore.basics import patch
 import pandas as pd
@@ -75,29 +76,31 @@ def read_parts(
     "The state in it, on the CPU; raises `ValueError` where a part is missing or damaged"
     parts = sorted(folder.glob("*-of-*"))
     wanted = int(parts[0].name[-2:]) if parts else 1
-    if len(parts) != wanted:
-        raise ValueError(f"{folder}: holds {len(parts)} of {wanted} parts")
-    data = BytesIO(b"".join(part.read_bytes() for part in parts))
-    # weights_only: a checkpoint from elsewhere may hold tensors, but no code
-    try: return torch.load(data, map_location="cpu", weights_only=True)
+    if len(parts) != wanted: raise ValueError(f"{folder}: holds {len(parts)} of {wanted} parts")
+    data = b"".join(part.read_bytes() for part in parts)
+    try:
+        broken = ZipFile(BytesIO(data)).testzip()  # PyTorch itself looks at no checksum
+        if broken: raise ValueError(f"{broken} has changed")
+        # weights_only: a checkpoint from elsewhere may hold tensors, but no code
+        return torch.load(BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error: raise ValueError(f"{folder}: is damaged ({error})") from None
 
 # %% ../nbs/34d_runs.ipynb #34d035
 def load_checkpoint(
     path: Path,  # folder of the run
     recipe,      # the checkpoint's must be the same, else `ValueError`
-    **same,      # what else in the state must be the same, such as `start`
+    **same,      # what else must be the same, such as `start`, where the state has it
 ) -> dict:       # the state; empty where there is no checkpoint yet
     "The newest checkpoint of a run; random generators go on from there"
     found = sorted(path.glob("checkpoint-*"))
     if not found: return {}
     state = read_parts(found[-1])
-    theirs = state["recipe"] | {name: state.get(name) for name in same}
+    theirs = state["recipe"] | {k: state.get(k, v) for k, v in same.items()}
     changes = [f"{name}: {theirs.get(name)} there, {value} now"
                for name, value in (asdict(recipe) | same).items() if theirs.get(name) != value]
     if changes:
-        raise ValueError(f"{found[-1]}: belongs to another recipe ({', '.join(changes)}); "
-                         "choose another folder or the same settings")
+        raise ValueError(f"{found[-1]}: belongs to another run ({', '.join(changes)}); "
+                         "choose another folder, or the same settings and photos")
     set_random_state(state["random"])
     return state
 

@@ -6,13 +6,14 @@
 __all__ = ['STAGES', 'NO_PHOTOS', 'LITE0', 'Photos', 'Model', 'Stage', 'Out', 'Start', 'Amount', 'Epochs', 'Minutes', 'Size',
            'Batch', 'Rate', 'Pretrained', 'Frozen', 'Share', 'Aged', 'EncoderRate', 'Lam', 'Critic', 'Settings', 'Seed',
            'Device', 'Loader', 'Compile', 'trainer', 'setting', 'changes', 'run_recipe', 'loaders_for', 'one_of_many',
-           'read_photos', 'work', 'if_given', 'Interrupted', 'train', 'main']
+           'read_photos', 'read_log', 'work', 'if_given', 'Interrupted', 'check_out', 'train', 'main']
 
 # %% ../nbs/63_training_command.ipynb #63t005
 try:
     import ast, os
     from contextlib import contextmanager
     from pathlib import Path
+    from tempfile import TemporaryDirectory
     from typing import Annotated, Optional
 
     from rich.console import Console
@@ -107,6 +108,11 @@ def read_photos(photos: list|None, recipe, profile: str, make_loaders):
             photos, size=recipe.size, batch_size=recipe.batch_size, seed=recipe.seed,
             shares=recipe.shares, aged=recipe.aged, least=recipe.least, n=n)
 
+def read_log(folder: Path) -> bytes:
+    "The log of a run; nothing where there is none"
+    log = folder/"log.csv"
+    return log.read_bytes() if log.is_file() else b""
+
 def work(
     console: Console,      # for messages
     photos: list | None,   # sources; None: the samples
@@ -126,7 +132,11 @@ def work(
     dls = read_photos(photos, recipe, profile, loaders_for(loader, run["device"]))
     if stage == "gan": from colorize_lib.adversarial import train_gan as train  # seconds, too
     else: from colorize_lib.training import train_l1 as train
-    say(console, f"weights: {train(dls, recipe=recipe, **run)}")
+    before = read_log(run["out_dir"])
+    weights = train(dls, recipe=recipe, **run)
+    if before and before == read_log(run["out_dir"]):
+        say(console, f"{run['out_dir']}: this run was over already, nothing was trained")
+    say(console, f"weights: {weights}")
     return 0
 
 # %% ../nbs/63_training_command.ipynb #63t018
@@ -189,6 +199,14 @@ class Interrupted:
             return "interrupted: the same command goes on from the last checkpoint"
         return "interrupted before the first checkpoint: the same command begins anew"
 
+def check_out(folder: Path):
+    "Raise `ValueError` where the folder of a run cannot be written; leave nothing there"
+    try:
+        there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        TemporaryDirectory(dir=there, prefix=core.draft_prefix()).cleanup()
+    except OSError as error:
+        raise ValueError(f"--out {folder}: cannot be written ({error.strerror})") from None
+
 trainer = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @trainer.command(cls=Command, context_settings=HELP)
@@ -210,6 +228,7 @@ def train(
     folder = out or Path("runs")/stage
     run = dict(out_dir=folder, start=start, device=device, compiled=compiled)
     def job(console):
+        check_out(folder)
         with one_of_many(console, device, compiled):
             changed = changes(options, settings)
             return work(console, photos, stage, model, profile, changed, loader, run)

@@ -76,7 +76,7 @@ class Stage(Callback):
     order = 10
     def __init__(self, recipe: L1Recipe, ema: EMA, ratio: L1Ratio, clock: Clock):
         self.recipe = recipe
-        self.start = "new"   # or the fingerprint of the weights that the run began with
+        self.origin = {}     # weights and photos that the run began with, as texts
         self.ema = ema
         self.ratio = ratio
         self.clock = clock
@@ -174,7 +174,7 @@ def save(self: Checkpoints, epoch: int):
     counts = {name: getattr(stage, name) for name in _KEPT}
     seconds = time.time() - stage.began if stage.batch else 0.0
     save_checkpoint(
-        self.path, stage.recipe, start=stage.start, **counts, epoch=epoch, seconds=seconds,
+        self.path, stage.recipe, **stage.origin, **counts, epoch=epoch, seconds=seconds,
         spent=stage.clock.seconds, ema=stage.ema.shadow, ema_steps=stage.ema.steps,
         model=self.model.state_dict(), opt=self.opt.opt.state_dict())
 
@@ -184,7 +184,7 @@ def restore(
     path: Path,  # folder of the run; its recipe must be the stage's, else `ValueError`
 ):
     "Put learner and stage back to where the newest checkpoint was written, if there is one"
-    state = load_checkpoint(path, stage.recipe, start=stage.start)
+    state = load_checkpoint(path, stage.recipe, **stage.origin)
     if not state: return
     learn.model.load_state_dict(state["model"])
     learn.opt.opt.load_state_dict(state["opt"])
@@ -290,7 +290,7 @@ def train_l1(
     loader.share_batches(*members())
     loader.set_position(0)
     learn, stage = l1_learner(dls, model, recipe, path, every, compiled)
-    stage.start = fingerprint(start) if start else "new"
+    stage.origin = dict(start=fingerprint(start) if start else "new", photos=loader.photos)
     restore(learn, stage, path)
     epochs = 10_000 if recipe.minutes else recipe.epochs
     if stage.clock.share(stage.step) < 1: learn.fit(epochs)

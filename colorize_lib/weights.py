@@ -52,6 +52,8 @@ def save_generator(
         halve = half and value.is_floating_point() and value.ndim > 1
         dtype = torch.float16 if halve else value.dtype
         state[name] = value.detach().to("cpu", dtype, copy=True).contiguous()
+        if not state[name].isfinite().all():
+            raise ValueError(f"{path}: not written, {name} is not finite; try a smaller rate")
     with atomic_path(path) as draft: draft.write_bytes(save(state, facts))
     return Path(path)
 

@@ -1,16 +1,18 @@
 """tools/pack_photos.py: photos there and back, the same files each time, bad photos left out."""
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from colorize_lib.core import draft_prefix
 from colorize_lib.data import source_parts
 from colorize_lib.photos import read_photo, sample_photos
 
 TOOL = Path(__file__).parents[1]/"tools"/"pack_photos.py"
 
 
-def pack(folder, out):
-    return subprocess.run([sys.executable, TOOL, folder, out], capture_output=True, text=True)
+def pack(folder, out, *options):
+    return subprocess.run([sys.executable, TOOL, folder, out, *options], capture_output=True, text=True)
 
 
 def album(folder):
@@ -40,4 +42,25 @@ def test_a_folder_with_shards_is_refused(tmp_path):
     (tmp_path/"out").mkdir()
     (tmp_path/"out"/"train-0.tar").touch()
     refused = pack(tmp_path/"album", tmp_path/"out")
-    assert refused.returncode == 1 and "holds .tar files already" in refused.stderr
+    assert refused.returncode == 2 and "holds .tar files already" in refused.stderr
+
+
+def test_what_a_killed_call_left_does_not_hinder(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    out = tmp_path/"out"
+    out.mkdir()
+    for pid in (ended.pid, os.getpid()):  # the second process still writes
+        (out/f"{draft_prefix(pid)}0.tar").touch()
+    assert pack(album(tmp_path/"album"), out).returncode == 0
+    assert [f.name for f in out.glob(".*")] == [f"{draft_prefix()}0.tar"]
+
+
+def test_no_shard_is_empty(tmp_path):
+    assert pack(album(tmp_path/"album"), tmp_path/"out", "--shards", "9").returncode == 0
+    assert len(list((tmp_path/"out").glob("train-*.tar"))) == 4  # photos and the text
+
+
+def test_bad_input_ends_with_2(tmp_path):
+    refused = pack(tmp_path/"nothing", tmp_path/"out")
+    assert refused.returncode == 2 and "nothing" in refused.stderr and "Traceback" not in refused.stderr

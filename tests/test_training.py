@@ -1,5 +1,6 @@
 """`colorize-train`, killed for real: the next run ends with the same weights, bit for bit."""
 import csv
+import gzip
 import importlib.util
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from colorize_lib.data import split_sources
 from colorize_lib.train_cli import trainer
 from colorize_lib.weights import load_generator
 
@@ -88,6 +90,83 @@ def test_another_recipe_is_refused(tmp_path):
     assert "lr:" in other.stderr and "checkpoint-" in other.stderr.replace("\n", "")
 
 
+def test_a_run_goes_on_with_its_own_photos_only(tmp_path):
+    small = ["--profile", "smoke", "--no-pretrained", "--frozen", "0", "--out", tmp_path/"run"]
+    first = call("--photos", album(tmp_path/"cats"), *small)
+    again = call("--photos", tmp_path/"cats", *small)
+    other = call("--photos", album(tmp_path/"dogs", seed=9), *small)
+    assert (first.exit_code, again.exit_code, other.exit_code) == (0, 0, 2), first.stderr
+    assert "was over already" in again.stderr and "was over already" not in first.stderr
+    assert "photos: 2 + 1 with key" in other.stderr and "weights: " not in other.stderr
+
+
+@pytest.mark.parametrize("stage, option, word", [
+    ("l1", ["--frozen", "-1"], "frozen must be at least 0"), ("l1", ["--aged", "2"], "aged must be at most 1"),
+    ("l1", ["--encoder-lr", "-1"], "encoder_lr must"), ("l1", ["--lr", "inf"], "lr must be finite"),
+    ("l1", ["--size", "1"], "size must be at least 32"), ("l1", ["--set", "betas=(0.9,)"], "betas must be two numbers"),
+    ("l1", ["--set", "least=5"], "least must"), ("gan", ["--set", "d_betas=(0.5,)"], "d_betas must be two numbers"),
+    ("gan", ["--critic-steps", "-1"], "critic_steps must"), ("gan", ["--set", "adversary=-1"], "adversary must")])
+def test_settings_out_of_range_are_refused(stage, option, word):
+    answer = call("--stage", stage, "--from", "l1", "--photos", "nowhere", *option)
+    assert answer.exit_code == 2 and word in answer.stderr
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    small = ["--profile", "smoke", "--no-pretrained", "--frozen", "0", "--out", tmp_path/"run"]
+    for _ in range(2):  # the second call finds a run that is over
+        answer = call(*small, "--lr", "1e20", "--set", "cosine=False")
+        assert answer.exit_code == 2 and "is not finite" in answer.stderr
+    assert not (tmp_path/"run/weights.safetensors").exists()
+
+
+def test_a_game_needs_no_snapshots(tmp_path):
+    short = ["--stage", "gan", "--from", "l1", "--profile", "smoke", "--set", "snapshots=0"]
+    done, again = (call(*short, "--out", tmp_path/"run") for _ in range(2))
+    assert (done.exit_code, again.exit_code) == (0, 0), done.stderr
+    assert (tmp_path/"run/curves.png").is_file() and "was over already" in again.stderr
+
+
+@pytest.mark.parametrize("name", ["noise.tar", "zero.tar", "cut.tar.gz", "train-0.tar"])
+def test_a_bad_archive_is_refused_by_name(tmp_path, name, monkeypatch):
+    monkeypatch.setenv("COLORIZE_CACHE", str(tmp_path/"cache"))
+    noise = np.random.default_rng(0).bytes(5000)
+    content = {"zero.tar": b"", "cut.tar.gz": gzip.compress(noise)[:2000]}.get(name, noise)
+    (tmp_path/"in").mkdir()
+    (tmp_path/"in"/name).write_bytes(content)
+    answer = call("--photos", tmp_path/"in" if name == "train-0.tar" else tmp_path/"in"/name, "--no-pretrained",
+                  "--frozen", "0", "--out", tmp_path/"run")
+    assert answer.exit_code == 2 and f"{name}: is not an archive that can be unpacked" in answer.stderr
+
+
+def test_a_run_inside_its_photos_does_not_learn_from_its_curves(tmp_path):
+    folder = album(tmp_path/"album")
+    small = ["--profile", "smoke", "--no-pretrained", "--frozen", "0", "--photos", folder]
+    assert call(*small, "--out", folder/"one").exit_code == 0 and (folder/"one/curves.png").is_file()
+    assert "one" not in {file.parent.name for side in split_sources(folder) for file in side}
+    assert "was over already" in call(*small, "--out", folder/"one").stderr
+
+
+@pytest.mark.parametrize("out", ["a file", "a file/run"])
+def test_a_folder_that_cannot_be_written_is_told_before_photos_are_read(tmp_path, out):
+    (tmp_path/"a file").touch()
+    with mock.patch("colorize_lib.batches.colorize_dls") as read:
+        answer = call("--no-pretrained", "--out", tmp_path/out)
+    assert answer.exit_code == 2 and f"{tmp_path/out}: cannot be written" in answer.stderr
+    assert ".draft-" not in answer.stderr and sorted(tmp_path.iterdir()) == [tmp_path/"a file"]
+    read.assert_not_called()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    small = ["--profile", "smoke", "--no-pretrained", "--frozen", "0", "--out", tmp_path/"run"]
+    assert call(*small).exit_code == 0
+    part = next((tmp_path/"run").glob("checkpoint-*/01-of-*"))
+    data = bytearray(part.read_bytes())
+    data[len(data)//2:len(data)//2 + 4000] = bytes(4000)
+    part.write_bytes(data)
+    answer = call(*small)
+    assert answer.exit_code == 2 and f"{part.parent}: is damaged" in answer.stderr
+
+
 def test_training_does_without_scikit_image():
     "A machine that only trains need not have what measuring needs"
     code = "import sys; sys.modules['skimage'] = None; import colorize_lib.adversarial"
@@ -116,11 +195,11 @@ def test_no_checkpoint_is_promised_before_there_is_one(tmp_path):
     assert "goes on from the last checkpoint" in late.stderr
 
 
-def album(folder):
+def album(folder, seed=0):
     "Four colour photos, two gray ones, and one that is not read"
     folder.mkdir()
     for i in range(4):
-        noise = np.random.default_rng(i).integers(0, 256, (90, 120, 3), np.uint8)
+        noise = np.random.default_rng(seed + i).integers(0, 256, (90, 120, 3), np.uint8)
         Image.fromarray(noise).save(folder/f"{i}.png")
     Image.linear_gradient("L").save(folder/"gray.jpg")
     Image.linear_gradient("L").convert("RGB").save(folder/"gray too.png")

@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from colorize_lib.core import atomic_path
+from colorize_lib.core import atomic_path, remove_drafts
 from colorize_lib.data import source_parts
 from colorize_lib.photos import PhotoError, read_photo
 
@@ -83,17 +83,18 @@ def main(
     out: Annotated[Path, typer.Argument(help="Folder for the shards; must hold none yet.")],
     short_side: Annotated[int, typer.Option(min=16, help="Pixels; smaller photos stay.")] = 192,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of the AVIF files.")] = 45,
-    shards: Annotated[int, typer.Option(min=1, help="Files for the training photos.")] = 2,
+    shards: Annotated[int, typer.Option(min=1, help="Files for the training photos; at most one for each.")] = 2,
     workers: Annotated[int, typer.Option(min=1, help="Photos at the same time.")] = 2,
     seed: Annotated[int, typer.Option(help="Of the order.")] = 42,
 ):
     "Pack a folder of photos into shards, to train on another machine."
     try:
-        if any(out.glob("*.tar")):
+        remove_drafts(out)  # of a call that was killed
+        if any(not file.name.startswith(".") for file in out.glob("*.tar")):
             raise ValueError(f"{out}: holds .tar files already, choose another folder")
         train, valid = source_parts(folder)
         train = [train[i] for i in np.random.default_rng([6, seed]).permutation(len(train))]
-        names = [f"train-{i}.tar" for i in range(shards)]
+        names = [f"train-{i}.tar" for i in range(min(shards, len(train)))]
         for files, names in ((train, names), (valid, ["val.tar"])):
             if not files:
                 continue
@@ -103,7 +104,7 @@ def main(
             CONSOLE.print(f"{', '.join(names)}: {done} photos, {mib:.1f} MiB")
     except (ValueError, OSError) as error:
         CONSOLE.print(f"pack_photos: {error}", markup=False, soft_wrap=True)
-        sys.exit(1)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
