@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import colorize_lib
 from colorize_lib import archive_cli
@@ -132,3 +133,18 @@ def test_a_foreign_file_stays(tmp_path):
     row, = Worker(archive).rows(0)
     assert row["outcome"] == "failed" and "not a result of colorize" in row["line"]
     assert (results/"x_color.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", archive_cli.LISTS)
+def test_a_foreign_list_stays(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(archive_cli.core, "require", lambda *args: None)  # refused before Ray is needed
+    (tmp_path/"a").mkdir()
+    (tmp_path/"b").mkdir()
+    run = lambda: CliRunner().invoke(archive_cli.app, [str(tmp_path/"a"), str(tmp_path/"b")])
+    for text in ("", '{"file": "x.png", "reason": "is empty"}\n'):
+        (tmp_path/"b"/name).write_text(text)
+        assert run().exit_code == 0
+    (tmp_path/"b"/name).write_text("my own list\n")
+    answer = run()
+    assert answer.exit_code == 2 and f"{name} is not a file of this command" in answer.stderr
+    assert [(file.name, file.read_text()) for file in (tmp_path/"b").iterdir()] == [(name, "my own list\n")]

@@ -96,6 +96,28 @@ def test_what_cannot_be_meant(tmp_path, args, why):
     said = run(*args, cwd=tmp_path)
     assert said.returncode == 2 and why in said.stderr and "Traceback" not in said.stderr
 
+def test_files_of_somebody_else_stay(tmp_path):
+    "Before the minutes of measuring; and what an earlier run wrote may be replaced"
+    sample_photos()["china"].resize((60, 40)).save(tmp_path/"a.png")
+    mine = {"notes.txt": "buy bread", "mine.json": '{"a": 1}', "w.safetensors": "weights", "folder": ""}
+    for name, text in mine.items(): (tmp_path/name).write_text(text)
+    os.symlink("nowhere", tmp_path/"link.json")
+    def measure(*args): return run(tmp_path, "--model", "l1", "--size", 64, "--device", "cpu", *args, cwd=tmp_path)
+    wrong = [("--json", "w.safetensors"), ("--html", "notes.txt"), ("--html", "mine.json"), ("--json", "link.json")]
+    for args in wrong:
+        said = measure(*args)
+        assert (said.returncode, said.stdout) == (2, "") and f"{args[1]} is not a file of this command" in said.stderr, said.stderr
+    said = measure("--json", "new/x", "--html", "./new/x")
+    assert said.returncode == 2 and "--json and --html both name new/x" in said.stderr
+    said = measure("--json", "notes.txt/x.json")
+    assert said.returncode == 2 and "notes.txt/x.json cannot be written (not a directory)" in said.stderr
+    assert {name: (tmp_path/name).read_text() for name in mine} == mine and not (tmp_path/"new").exists()
+    for _ in range(2):
+        said = measure("--json", "folder", "--html", "new/page.html")  # an empty file has nothing to lose
+        assert said.returncode == 0, said.stderr
+    swapped = measure("--json", "new/page.html")
+    assert swapped.returncode == 2 and "<title>" in (tmp_path/"new/page.html").read_text()
+
 def test_limit_takes_photos_from_the_whole_folder(tmp_path):
     china = sample_photos()["china"].resize((60, 40))
     for i in range(6): china.rotate(i*10).save(tmp_path/f"{i}.png")

@@ -113,6 +113,18 @@ def test_photos_that_cannot_be_used_are_named(photos, tmp_path):
     assert build([folder], "--models", "nonsense")[0] == 2
 
 
+def test_files_of_somebody_else_stay(photos, built, tmp_path):
+    mine = {"survey.html": "<p>my own survey", "key.json": '{"door": 7}'}
+    for name, text in mine.items():
+        (tmp_path/name).mkdir()
+        (tmp_path/name/name).write_text(text)
+        for force in ((), ("--force",)):
+            code, said = command("build", photos, "--models", "l1", *SMALL, *force, "-o", tmp_path/name)
+            assert code == 2 and f"{name} is not a file of this command" in said, said
+        assert [(f.name, f.read_text()) for f in (tmp_path/name).iterdir()] == [(name, text)]
+    survey_cli._check_folder(built, survey_cli.SURVEY)
+
+
 @pytest.fixture
 def inbox(key, tmp_path):
     "Five good files of answers"
@@ -143,6 +155,19 @@ def test_good_answers_make_a_report(inbox, built):
     page = (out/"report.html").read_text(encoding="utf-8")
     without_pictures = re.sub(r"data:image/\w+;base64,[\w+/=]+", "data:", page)
     assert not re.search(r"https?:|<script|(src|href)=(?!\"?data:)", without_pictures)
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "report.html", "report.json"])
+def test_a_report_replaces_a_report_and_nothing_else(inbox, built, name):
+    code, said, out = analysed(inbox, built)
+    assert code == 0, said
+    survey_cli._check_folder(out, survey_cli.REPORT)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    before[name] = b"my own ratings\n"
+    (out/name).write_bytes(before[name])
+    code, said, _ = analysed(inbox, built)
+    assert code == 2 and f"{name} is not a file of this command" in said
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
 
 
 def test_the_report_holds_the_models_of_every_source(inbox, key, built):
