@@ -9,7 +9,7 @@ __all__ = ['LINES', 'TASKS', 'TRIES', 'LISTS', 'app', 'listed', 'common_folder',
 
 # %% ../nbs/68b_archive_command.ipynb #68b005
 try:
-    import json, os
+    import json, os, signal
     from collections.abc import Iterable, Iterator
     from contextlib import contextmanager
     from dataclasses import dataclass
@@ -24,7 +24,7 @@ try:
     from colorize_lib.cli import do_job, Job, Painter, plan
     from colorize_lib.console import (
         check_model, check_target, Command, HELP, reason, run_command, say, shipped, start,
-        version_option,
+        Stopped, version_option,
     )
     from colorize_lib.crew import bar, Tally
     from colorize_lib.folders import default_target, walk_photos, why_not_read
@@ -178,14 +178,24 @@ class Worker:
         return {name: [row[name] for row in rows] for name in ("outcome", "line")}
 
 # %% ../nbs/68b_archive_command.ipynb #68b030
+def _start(ray, address: str|None):
+    "`ray.init`, but SIGTERM stays ours, and raises `Stopped` also while Ray starts"
+    ours = signal.getsignal(signal.SIGTERM)
+    try: ray.init(address=address, logging_level="error", log_to_driver=False)
+    except SystemExit as end:
+        if end.code != signal.SIGTERM: raise
+        raise Stopped(end.code) from None
+    finally: signal.signal(signal.SIGTERM, ours)
+
 @contextmanager
 def cluster(
     address: str|None,  # as for `ray.init`
 ):
     "Ray inside, with a cluster that runs already or one of this machine's cores"
     import ray  # an extra; a second to import
-    ray.init(address=address, logging_level="error", log_to_driver=False)
-    try: yield
+    try:
+        _start(ray, address)
+        yield
     finally: ray.shutdown()
 
 def outcomes(

@@ -1,5 +1,5 @@
 "An archive on a Ray cluster: a worker is killed in the middle, and every photo comes out once."
-import importlib.util, json, os, signal, subprocess, sys, time
+import importlib.util, json, os, signal, subprocess, sys, time, types
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import colorize_lib
 from colorize_lib import archive_cli
 from colorize_lib.archive_cli import Worker
-from colorize_lib.console import has_note
+from colorize_lib.console import has_note, stoppable, Stopped
 from colorize_lib.folders import walk_photos
 
 COMMAND = [sys.executable, "-c", "from colorize_lib.archive_cli import main; main()"]
@@ -148,3 +148,33 @@ def test_a_foreign_list_stays(tmp_path, monkeypatch, name):
     answer = run()
     assert answer.exit_code == 2 and f"{name} is not a file of this command" in answer.stderr
     assert [(file.name, file.read_text()) for file in (tmp_path/"b").iterdir()] == [(name, "my own list\n")]
+
+
+@pytest.mark.parametrize("moment", ["start", "work"])
+def test_sigterm_is_answered_by_us(monkeypatch, moment):
+    "Ray puts a handler of its own in the place of ours"
+    def init(**options):
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+        if moment == "start": signal.raise_signal(signal.SIGTERM)
+    ended = []
+    ray = types.SimpleNamespace(init=init, shutdown=lambda: ended.append("shut down"))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as stop, stoppable(), archive_cli.cluster(None):
+        assert moment == "work"
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.value.number == signal.SIGTERM and ended == ["shut down"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@with_ray
+@pytest.mark.skipif(os.name == "nt", reason="there, nobody can be asked to end")
+def test_sigterm_leaves_nothing_behind(tmp_path):
+    source, results = make_archive(tmp_path/"scans"), tmp_path/"coloured"
+    run = start(source, results, "--workers", 1, home=tmp_path)
+    while run.poll() is None and not (results.is_dir() and identities(results)): time.sleep(.05)
+    run.send_signal(signal.SIGTERM)
+    code, _ = ended(run, tmp_path)
+    told = (tmp_path/"told.txt").read_text()
+    assert code == 128 + signal.SIGTERM and "stopped by SIGTERM; interrupted, the same command goes on" in told, told
+    assert "Traceback" not in told and [path.name for path in results.rglob(".*")] == []
