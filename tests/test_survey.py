@@ -109,7 +109,16 @@ def test_photos_that_cannot_be_used_are_named(photos, tmp_path):
     code, said = build([folder], *small, out="out")
     assert code == 0 and "broken.jpg" in said and "gray.png: is gray" in said
     assert build([folder/"gray.png", folder/"coffee.jpg"], *small)[0] == 2
-    assert build([tmp_path/"nowhere"])[0] == 2
+    (tmp_path/"empty").mkdir()
+    (folder/"list.txt").write_text("coffee.jpg")
+    for given, reason in (
+        (folder/"gray.png", "gray.png: is gray"), (folder/"broken.jpg", "broken.jpg: is "),
+        (folder/"list.txt", "list.txt: is not a photo"), (tmp_path/"nowhere", "nowhere: no such file"),
+        (tmp_path/"empty", "empty: no photos in it"),
+    ):
+        code, said = build([given], *small)
+        assert code == 2 and reason in said and "none can be used here" in said, said
+        assert not (tmp_path/"none").exists()
     assert build([folder], "--models", "nonsense")[0] == 2
 
 
@@ -238,10 +247,22 @@ def test_a_single_grade_is_enough_when_allowed(inbox, built):
     assert code == 1 and "holds no grade" in said
 
 
-def test_the_key_is_needed(inbox, built):
+def test_the_key_is_needed(inbox, built, tmp_path_factory):
     assert command("analyse", inbox, "-o", inbox/"out")[0] == 2
     assert command("analyse", inbox, "--key", inbox/"p0.json", "-o", inbox/"out")[0] == 2
     assert command("analyse", inbox, "--key", inbox/"nowhere.json", "-o", inbox/"out")[0] == 2
+    key = json.loads((built/"key.json").read_text(encoding="utf-8"))
+    edited_key = tmp_path_factory.mktemp("key")/"edited.json"
+    def changed(**parts):
+        whole = {name: part for name, part in {**key, **parts}.items() if part is not None}
+        edited_key.write_text(json.dumps(whole), encoding="utf-8-sig")
+        return command("analyse", inbox, "--key", edited_key, "-o", inbox/"out")
+    lost = [dict.fromkeys([name]) for name in ("survey", "pairs", "sources", "groups", "pictures")]
+    for parts in (*lost, dict(groups=[]), dict(sources=["real"]), dict(groups=key["groups"][:2])):
+        code, said = changed(**parts)
+        assert code == 2 and "edited.json is not a whole key: " in said, said
+        assert not (inbox/"out").exists()
+    assert changed()[0] == 0  # a mark at the beginning does no harm
     (inbox/"none").mkdir()
     code, said = command("analyse", inbox/"none", "--key", built/"key.json", "-o", inbox/"out")
     assert code == 1 and "no answers" in said
