@@ -9,7 +9,7 @@ __all__ = ['LINES', 'TASKS', 'TRIES', 'LISTS', 'app', 'listed', 'common_folder',
 
 # %% ../nbs/68b_archive_command.ipynb #68b005
 try:
-    import json, os, signal
+    import json, logging, os, signal
     from collections.abc import Iterable, Iterator
     from contextlib import contextmanager
     from dataclasses import dataclass
@@ -178,10 +178,23 @@ class Worker:
         return {name: [row[name] for row in rows] for name in ("outcome", "line")}
 
 # %% ../nbs/68b_archive_command.ipynb #68b030
+@contextmanager
+def _unheard():
+    "What is written to the standard error inside is lost, also from below Python"
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere: os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
 def _start(ray, address: str|None):
     "`ray.init`, but SIGTERM stays ours, and raises `Stopped` also while Ray starts"
     ours = signal.getsignal(signal.SIGTERM)
-    try: ray.init(address=address, logging_level="error", log_to_driver=False)
+    quiet = dict(logging_level="error", log_to_driver=False)
+    try:
+        with _unheard(): ray.init(address=address, **quiet)
     except SystemExit as end:
         if end.code != signal.SIGTERM: raise
         raise Stopped(end.code) from None
@@ -192,6 +205,7 @@ def cluster(
     address: str|None,  # as for `ray.init`
 ):
     "Ray inside, with a cluster that runs already or one of this machine's cores"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # read by the import
     import ray  # an extra; a second to import
     try:
         _start(ray, address)
@@ -204,6 +218,7 @@ def outcomes(
 ) -> Iterator[dict]:    # one for each photo, see `attempt`
     "Do an archive on the cluster, in whatever order it ends"
     import ray.data
+    logging.getLogger("ray.data").setLevel("ERROR")
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # they count blocks, ours counts photos
     context.execution_no_progress_timeout_s = -1  # a task of huge scans may take its time
@@ -237,7 +252,8 @@ def record(
 class Interrupted:
     "What is said after Ctrl-C"
     def __init__(self, tally: Tally): self.tally = tally
-    def __str__(self): return f"interrupted, the same command goes on: {self.tally}"
+    def __str__(self):  # a task that is half done is not counted yet
+        return f"interrupted, the same command goes on: at least {self.tally}"
 
 def work(
     console: Console,
@@ -262,6 +278,7 @@ def work(
         archive, n = archive_of(source, results, Path(folder), model)
         if not n: say(console, f"no photos in {source}")
         else:
+            if address: say(console, f"joining the cluster at {address}")
             with cluster(address): record(console, tally, outcomes(archive, workers), n, results)
     say(console, tally)
     if tally.failed: say(console, f"why they failed: {results/'failed.jsonl'}")

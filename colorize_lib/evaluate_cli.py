@@ -21,6 +21,7 @@ try:
         check_model, check_target, Command, counted, HELP, photos_of, readable, run_command,
         say, shipped, start, version_option,
     )
+    from colorize_lib.folders import list_media, why_not_read
 except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
 
 # %% ../nbs/64_evaluation_command.ipynb #9b016
@@ -87,6 +88,11 @@ def _measure(console: Console, named: dict, colorizers: dict, size: int, device:
     if not truths: return None, problems
     return metrics.evaluate(colorizers, truths, size, device), problems
 
+def _unread(folder: Path) -> list:
+    "Why some photos are not even tried; `photos_of` has named the first of them"
+    return [f"{photo.relative_to(folder)}: {why_not_read(photo)}"
+            for photo in list_media(folder)[1]]
+
 def _print_summary(frame):
     "Print the table of means, and return it as numbers"
     from colorize_lib import metrics
@@ -125,7 +131,8 @@ def work(
         return 1
     table = _print_summary(frame)
     measured = {name: named[name] for name in frame.photo.unique()}
-    counts = dict(photos=len(measured), skipped=list(map(readable, problems)))
+    skipped = list(map(readable, problems + _unread(folder)))
+    counts = dict(photos=len(measured), skipped=skipped)
     facts = core.run_manifest(42, started, device, size=size, **counts)
     _say_counts(console, facts)
     if json_file: _write_json(json_file, as_json(frame, table, facts))

@@ -1,5 +1,5 @@
 "An archive on a Ray cluster: a worker is killed in the middle, and every photo comes out once."
-import importlib.util, json, os, signal, subprocess, sys, time, types
+import importlib.util, json, os, re, signal, subprocess, sys, time, types
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,7 @@ def ended(run, home):
     finally:
         if run.poll() is None: os.killpg(run.pid, signal.SIGKILL)
     told = (home/"told.txt").read_text().splitlines()
+    assert not [line for line in told if re.search(r"\b(INFO|WARNING)\b|\.cc:", line)], told
     return run.returncode, [line for line in told if line.endswith("failed") or "failed.jsonl" in line]
 
 
@@ -151,9 +152,10 @@ def test_a_foreign_list_stays(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.parametrize("moment", ["start", "work"])
-def test_sigterm_is_answered_by_us(monkeypatch, moment):
-    "Ray puts a handler of its own in the place of ours"
+def test_sigterm_is_answered_by_us(monkeypatch, capfd, moment):
+    "Ray puts a handler of its own in the place of ours, and talks"
     def init(**options):
+        os.write(2, b"a line of Ray's")
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
         if moment == "start": signal.raise_signal(signal.SIGTERM)
     ended = []
@@ -165,6 +167,8 @@ def test_sigterm_is_answered_by_us(monkeypatch, moment):
         signal.raise_signal(signal.SIGTERM)
     assert stop.value.number == signal.SIGTERM and ended == ["shut down"]
     assert signal.getsignal(signal.SIGTERM) is before
+    print("a line of ours", file=sys.stderr)
+    assert capfd.readouterr().err == "a line of ours\n"
 
 
 @with_ray
@@ -176,5 +180,5 @@ def test_sigterm_leaves_nothing_behind(tmp_path):
     run.send_signal(signal.SIGTERM)
     code, _ = ended(run, tmp_path)
     told = (tmp_path/"told.txt").read_text()
-    assert code == 128 + signal.SIGTERM and "stopped by SIGTERM; interrupted, the same command goes on" in told, told
+    assert code == 128 + signal.SIGTERM and "stopped by SIGTERM; interrupted, the same command goes on: at least " in told, told
     assert "Traceback" not in told and [path.name for path in results.rglob(".*")] == []

@@ -34,6 +34,7 @@ def measured(tmp_path_factory):
     flower.save(photos/"d_color.jpg")  # a result of ours beside its photo
     (photos/"broken.jpg").write_bytes(b"\xff\xd8\xff not a photo")
     (photos/"empty.png").touch()
+    for name in ("raw.cr2", "sub/raw.nef"): (photos/name).write_bytes(b"II*\0 from a camera")
     wanted = ["--json", "out/values.json", "--html", "out/page.html"]
     said = run("photos", "--model", "l1", "--size", 64, "--device", "cpu", *wanted, cwd=folder)
     return folder, said
@@ -43,9 +44,10 @@ def test_good_photos_are_measured_and_others_named(measured):
     assert said.returncode == 0, said.stderr
     lines = said.stderr.splitlines()
     for name, why in [("broken.jpg", "is damaged"), ("empty.png", "is empty"),
-                      ("old print.jpg", "is gray"), ("gray in three channels.png", "is gray")]:
+                      ("old print.jpg", "is gray"), ("gray in three channels.png", "is gray"),
+                      ("raw.cr2", "and 1 more")]:
         assert [line for line in lines if name in line and why in line], (name, said.stderr)
-    assert "3 photos measured, 4 skipped" in lines[-1]
+    assert "3 photos measured, 6 skipped" in lines[-1]
     assert "Traceback" not in said.stderr and "Warning" not in said.stderr
     for word in ("gray", "mean colour", "l1", "LPIPS", "PSNR", "colourfulness gap"):
         assert word in said.stdout
@@ -55,7 +57,9 @@ def test_json_is_strict_and_complete(measured):
     def refuse(word): raise AssertionError(f"{word} is not JSON")
     text = (folder/"out/values.json").read_text(encoding="utf-8")
     values = json.loads(text, parse_constant=refuse)
-    assert (values["photos"], values["size"], len(values["skipped"])) == (3, 64, 4)
+    assert (values["photos"], values["size"], len(values["skipped"])) == (3, 64, 6)
+    for name in ("raw.cr2", os.path.join("sub", "raw.nef")):
+        assert [text for text in values["skipped"] if text.startswith(f"{name}: ")]
     assert list(values["summary"]) == ["gray", "mean colour", "l1", "truth"]
     l1 = values["summary"]["l1"]["l1/gray"]
     assert l1["low"] <= l1["mean"] <= l1["high"] and l1["mean"] != 1

@@ -1,6 +1,6 @@
 """The survey's page in a real browser (headless Chromium), with the keyboard alone and on a
 phone's width; and what the report refuses."""
-import base64, hashlib, json, re, shutil, subprocess, sys, time, types
+import base64, hashlib, json, os, re, shutil, subprocess, sys, threading, time, types
 
 import numpy as np
 import pandas as pd
@@ -222,6 +222,18 @@ def test_refused_with_a_reason_and_the_rest_counts(inbox, built, make, reason):
     assert code == 1 and re.search(rf"z_bad\.json: .*{reason}", said), said
     report = json.loads((out/"report.json").read_text(encoding="utf-8"))
     assert report["raters"] == 5 and len(report["refused"]) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_a_folder_is_not_waited_for(inbox, key):
+    os.mkfifo(inbox/"pipe.json")
+    people, refused = survey_answers.read_answers([inbox], key)
+    assert len(people) == 5 and refused == [f"{inbox/'pipe.json'}: is not a regular file"]
+    send = lambda: (inbox/"pipe.json").write_text((inbox/"p0.json").read_text())
+    writer = threading.Thread(target=send)
+    writer.start()
+    assert survey_answers.read_answers([inbox/"pipe.json"], key)[1] == []  # named, it is read
+    writer.join()
 
 
 def test_incomplete_files_count_when_allowed(inbox, built):
