@@ -257,7 +257,7 @@ def check_engine(
     chosen, device = choose_engine(engine, device)
     if chosen == "torch": core.pick_device(device)
 
-# %% ../nbs/62a_console.ipynb #62c051
+# %% ../nbs/62a_console.ipynb #62c061
 def is_from_us(
     path: Path,
     mark: str,  # regular expression: it is found in the first 1,000 characters of our files
