@@ -5,13 +5,14 @@
 # %% auto #0
 __all__ = ['version_option', 'HELP', 'readable', 'say', 'counted', 'reason', 'has_note', 'is_own_output', 'inputs_in', 'spread',
            'photos_of', 'Stopped', 'stoppable', 'spoken_warnings', 'run_command', 'start', 'empty_text', 'Command',
-           'shipped', 'check_model', 'check_device', 'check_engine']
+           'shipped', 'check_model', 'check_device', 'check_engine', 'is_from_us', 'check_target']
 
 # %% ../nbs/62a_console.ipynb #62c005
 import json, os, re, signal, sys, warnings
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 from rich.console import Console
@@ -255,3 +256,30 @@ def check_engine(
     from colorize_lib.engine import choose_engine  # with NumPy behind it
     chosen, device = choose_engine(engine, device)
     if chosen == "torch": core.pick_device(device)
+
+# %% ../nbs/62a_console.ipynb #62c061
+def is_from_us(
+    path: Path,
+    mark: str,  # regular expression: it is found in the first 1,000 characters of our files
+) -> bool:
+    "Is it a file of ours, or one without content that nobody will miss?"
+    if not os.path.isfile(path): return False  # opening a pipe would wait for ever
+    with open(path, encoding="utf-8", errors="replace") as file: start = file.read(1000)
+    return not start or bool(re.search(mark, start))
+
+def check_target(
+    path: Path,  # where a result will go; it must not end like a photo
+    mark: str,   # of our earlier files, as for `is_from_us`
+) -> None:
+    "Raise `ValueError` where somebody else's file lies, or none can be written; makes no folder"
+    if path.is_dir(): raise ValueError(f"{path} is a folder, not a file to write")
+    if path.suffix.lower() in READABLE:
+        raise ValueError(f"{path}: that is the name of a photo")
+    try:
+        if os.path.lexists(path) and not is_from_us(path, mark):
+            raise ValueError(f"{path} is not a file of this command: move or rename it")
+        there = (folder for folder in path.absolute().parents if os.path.lexists(folder))
+        TemporaryFile(dir=next(there)).close()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise ValueError(f"{path} cannot be written ({why})") from None

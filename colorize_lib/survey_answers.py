@@ -165,8 +165,11 @@ def read_answers(
     people = []
     refused = []
     seen = {}
+    named = set(map(Path, given))  # somebody who names a pipe wants it read
     for path in answer_paths(given):
         try:
+            strange = path.exists() and not (path.is_file() or path.is_dir())
+            if strange and path not in named: raise ValueError("is not a regular file")
             content = opened(path.read_text(encoding="utf-8-sig"))
             check_answers(content, key, incomplete)
             for words, mark in _marks(content):

@@ -8,7 +8,7 @@ __all__ = ['FORMAT', 'mulberry32', 'shuffled', 'rating_order', 'pair_list', 'enc
            'build_survey', 'read_key']
 
 # %% ../nbs/65_survey_page.ipynb #10t005
-import hashlib, json, os, random, re, secrets, zlib
+import hashlib, json, os, random, re, secrets, warnings, zlib
 from importlib.resources import files
 from pathlib import Path
 
@@ -222,6 +222,7 @@ def named_photos(
     found, seen = {}, set()
     for path in map(Path, given):
         inside = photos_of(path, limit) if path.is_dir() else {readable(path.name): path}
+        if not inside: warnings.warn(f"{path}: no photos in it")
         for name, file in inside.items():
             if (real := os.path.realpath(file)) in seen: continue
             seen.add(real)
@@ -243,6 +244,8 @@ def build_survey(
     colorizers = {source: Colorizer.from_pretrained(source, device)
                   for source in sources if source not in ("real", "gray")}
     usable, problems = read_truths(named)
+    if len(usable) < 2:  # an error is going to follow
+        for problem in problems: warnings.warn(problem)
     photos = {name: photo_versions(named[name], colorizers, sources, side) for name in usable}
     page, key = make_survey(photos, **options)
     key_text = json.dumps(key, indent=1, ensure_ascii=False) + "\n"
@@ -252,12 +255,29 @@ def build_survey(
     return key, problems
 
 # %% ../nbs/65_survey_page.ipynb #10t121
+def _what_lacks(key: dict) -> str:
+    "What is wrong with a key that has our format; empty for a whole one"
+    parts = dict(survey=str, pairs=bool, sources=list, groups=list, pictures=dict)
+    for name, kind in parts.items():
+        if not isinstance(key.get(name), kind): return f"it has no {name}"
+    try:
+        sources = sorted(key["sources"])
+        places = {i: (str(photo), source) for i, (photo, source) in key["pictures"].items()}
+        groups = [sorted(places[i] for i in group) for group in key["groups"]]
+        once = sorted(sum(groups, [])) == sorted(places.values())
+    except (KeyError, TypeError, ValueError): return "its parts do not fit together"
+    if len(sources) < 2: return "it has fewer than two sources"
+    if len(groups) < 2: return "it has fewer than two photos"
+    wanted = [[(group[0][0], source) for source in sources] for group in groups if group]
+    return "" if once and groups == wanted else "its parts do not fit together"
+
 def read_key(
     path: Path,  # of key.json
 ) -> dict:
-    "The key of a survey; raises `ValueError` when the file is something else"
-    try: key = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError: key = None
-    if not isinstance(key, dict) or key.get("format") != FORMAT or "groups" not in key:
+    "The key of a survey; raises `ValueError` when the file is something else, or not whole"
+    try: key = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError): key = None
+    if not isinstance(key, dict) or key.get("format") != FORMAT:
         raise ValueError(f"{path} is not the key of a survey")
+    if why := _what_lacks(key): raise ValueError(f"{path} is not a whole key: {why}")
     return key

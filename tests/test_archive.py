@@ -1,15 +1,16 @@
 "An archive on a Ray cluster: a worker is killed in the middle, and every photo comes out once."
-import importlib.util, json, os, signal, subprocess, sys, time
+import importlib.util, json, os, re, signal, subprocess, sys, time, types
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import colorize_lib
 from colorize_lib import archive_cli
 from colorize_lib.archive_cli import Worker
-from colorize_lib.console import has_note
+from colorize_lib.console import has_note, stoppable, Stopped
 from colorize_lib.folders import walk_photos
 
 COMMAND = [sys.executable, "-c", "from colorize_lib.archive_cli import main; main()"]
@@ -46,6 +47,7 @@ def ended(run, home):
     finally:
         if run.poll() is None: os.killpg(run.pid, signal.SIGKILL)
     told = (home/"told.txt").read_text().splitlines()
+    assert not [line for line in told if re.search(r"\b(INFO|WARNING)\b|\.cc:", line)], told
     return run.returncode, [line for line in told if line.endswith("failed") or "failed.jsonl" in line]
 
 
@@ -132,3 +134,51 @@ def test_a_foreign_file_stays(tmp_path):
     row, = Worker(archive).rows(0)
     assert row["outcome"] == "failed" and "not a result of colorize" in row["line"]
     assert (results/"x_color.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("name", archive_cli.LISTS)
+def test_a_foreign_list_stays(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(archive_cli.core, "require", lambda *args: None)  # refused before Ray is needed
+    (tmp_path/"a").mkdir()
+    (tmp_path/"b").mkdir()
+    run = lambda: CliRunner().invoke(archive_cli.app, [str(tmp_path/"a"), str(tmp_path/"b")])
+    for text in ("", '{"file": "x.png", "reason": "is empty"}\n'):
+        (tmp_path/"b"/name).write_text(text)
+        assert run().exit_code == 0
+    (tmp_path/"b"/name).write_text("my own list\n")
+    answer = run()
+    assert answer.exit_code == 2 and f"{name} is not a file of this command" in answer.stderr
+    assert [(file.name, file.read_text()) for file in (tmp_path/"b").iterdir()] == [(name, "my own list\n")]
+
+
+@pytest.mark.parametrize("moment", ["start", "work"])
+def test_sigterm_is_answered_by_us(monkeypatch, capfd, moment):
+    "Ray puts a handler of its own in the place of ours, and talks"
+    def init(**options):
+        os.write(2, b"a line of Ray's")
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+        if moment == "start": signal.raise_signal(signal.SIGTERM)
+    ended = []
+    ray = types.SimpleNamespace(init=init, shutdown=lambda: ended.append("shut down"))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as stop, stoppable(), archive_cli.cluster(None):
+        assert moment == "work"
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.value.number == signal.SIGTERM and ended == ["shut down"]
+    assert signal.getsignal(signal.SIGTERM) is before
+    print("a line of ours", file=sys.stderr)
+    assert capfd.readouterr().err == "a line of ours\n"
+
+
+@with_ray
+@pytest.mark.skipif(os.name == "nt", reason="there, nobody can be asked to end")
+def test_sigterm_leaves_nothing_behind(tmp_path):
+    source, results = make_archive(tmp_path/"scans"), tmp_path/"coloured"
+    run = start(source, results, "--workers", 1, home=tmp_path)
+    while run.poll() is None and not (results.is_dir() and identities(results)): time.sleep(.05)
+    run.send_signal(signal.SIGTERM)
+    code, _ = ended(run, tmp_path)
+    told = (tmp_path/"told.txt").read_text()
+    assert code == 128 + signal.SIGTERM and "stopped by SIGTERM; interrupted, the same command goes on: at least " in told, told
+    assert "Traceback" not in told and [path.name for path in results.rglob(".*")] == []

@@ -34,6 +34,7 @@ def measured(tmp_path_factory):
     flower.save(photos/"d_color.jpg")  # a result of ours beside its photo
     (photos/"broken.jpg").write_bytes(b"\xff\xd8\xff not a photo")
     (photos/"empty.png").touch()
+    for name in ("raw.cr2", "sub/raw.nef"): (photos/name).write_bytes(b"II*\0 from a camera")
     wanted = ["--json", "out/values.json", "--html", "out/page.html"]
     said = run("photos", "--model", "l1", "--size", 64, "--device", "cpu", *wanted, cwd=folder)
     return folder, said
@@ -43,9 +44,10 @@ def test_good_photos_are_measured_and_others_named(measured):
     assert said.returncode == 0, said.stderr
     lines = said.stderr.splitlines()
     for name, why in [("broken.jpg", "is damaged"), ("empty.png", "is empty"),
-                      ("old print.jpg", "is gray"), ("gray in three channels.png", "is gray")]:
+                      ("old print.jpg", "is gray"), ("gray in three channels.png", "is gray"),
+                      ("raw.cr2", "and 1 more")]:
         assert [line for line in lines if name in line and why in line], (name, said.stderr)
-    assert "3 photos measured, 4 skipped" in lines[-1]
+    assert "3 photos measured, 6 skipped" in lines[-1]
     assert "Traceback" not in said.stderr and "Warning" not in said.stderr
     for word in ("gray", "mean colour", "l1", "LPIPS", "PSNR", "colourfulness gap"):
         assert word in said.stdout
@@ -55,7 +57,9 @@ def test_json_is_strict_and_complete(measured):
     def refuse(word): raise AssertionError(f"{word} is not JSON")
     text = (folder/"out/values.json").read_text(encoding="utf-8")
     values = json.loads(text, parse_constant=refuse)
-    assert (values["photos"], values["size"], len(values["skipped"])) == (3, 64, 4)
+    assert (values["photos"], values["size"], len(values["skipped"])) == (3, 64, 6)
+    for name in ("raw.cr2", os.path.join("sub", "raw.nef")):
+        assert [text for text in values["skipped"] if text.startswith(f"{name}: ")]
     assert list(values["summary"]) == ["gray", "mean colour", "l1", "truth"]
     l1 = values["summary"]["l1"]["l1/gray"]
     assert l1["low"] <= l1["mean"] <= l1["high"] and l1["mean"] != 1
@@ -95,6 +99,28 @@ def test_no_usable_photo_is_an_error(tmp_path, fill):
 def test_what_cannot_be_meant(tmp_path, args, why):
     said = run(*args, cwd=tmp_path)
     assert said.returncode == 2 and why in said.stderr and "Traceback" not in said.stderr
+
+def test_files_of_somebody_else_stay(tmp_path):
+    "Before the minutes of measuring; and what an earlier run wrote may be replaced"
+    sample_photos()["china"].resize((60, 40)).save(tmp_path/"a.png")
+    mine = {"notes.txt": "buy bread", "mine.json": '{"a": 1}', "w.safetensors": "weights", "folder": ""}
+    for name, text in mine.items(): (tmp_path/name).write_text(text)
+    os.symlink("nowhere", tmp_path/"link.json")
+    def measure(*args): return run(tmp_path, "--model", "l1", "--size", 64, "--device", "cpu", *args, cwd=tmp_path)
+    wrong = [("--json", "w.safetensors"), ("--html", "notes.txt"), ("--html", "mine.json"), ("--json", "link.json")]
+    for args in wrong:
+        said = measure(*args)
+        assert (said.returncode, said.stdout) == (2, "") and f"{args[1]} is not a file of this command" in said.stderr, said.stderr
+    said = measure("--json", "new/x", "--html", "./new/x")
+    assert said.returncode == 2 and "--json and --html both name new/x" in said.stderr
+    said = measure("--json", "notes.txt/x.json")
+    assert said.returncode == 2 and "notes.txt/x.json cannot be written (not a directory)" in said.stderr
+    assert {name: (tmp_path/name).read_text() for name in mine} == mine and not (tmp_path/"new").exists()
+    for _ in range(2):
+        said = measure("--json", "folder", "--html", "new/page.html")  # an empty file has nothing to lose
+        assert said.returncode == 0, said.stderr
+    swapped = measure("--json", "new/page.html")
+    assert swapped.returncode == 2 and "<title>" in (tmp_path/"new/page.html").read_text()
 
 def test_limit_takes_photos_from_the_whole_folder(tmp_path):
     china = sample_photos()["china"].resize((60, 40))

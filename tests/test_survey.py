@@ -1,6 +1,6 @@
 """The survey's page in a real browser (headless Chromium), with the keyboard alone and on a
 phone's width; and what the report refuses."""
-import base64, hashlib, json, re, shutil, subprocess, sys, time, types
+import base64, hashlib, json, os, re, shutil, subprocess, sys, threading, time, types
 
 import numpy as np
 import pandas as pd
@@ -109,8 +109,29 @@ def test_photos_that_cannot_be_used_are_named(photos, tmp_path):
     code, said = build([folder], *small, out="out")
     assert code == 0 and "broken.jpg" in said and "gray.png: is gray" in said
     assert build([folder/"gray.png", folder/"coffee.jpg"], *small)[0] == 2
-    assert build([tmp_path/"nowhere"])[0] == 2
+    (tmp_path/"empty").mkdir()
+    (folder/"list.txt").write_text("coffee.jpg")
+    for given, reason in (
+        (folder/"gray.png", "gray.png: is gray"), (folder/"broken.jpg", "broken.jpg: is "),
+        (folder/"list.txt", "list.txt: is not a photo"), (tmp_path/"nowhere", "nowhere: no such file"),
+        (tmp_path/"empty", "empty: no photos in it"),
+    ):
+        code, said = build([given], *small)
+        assert code == 2 and reason in said and "none can be used here" in said, said
+        assert not (tmp_path/"none").exists()
     assert build([folder], "--models", "nonsense")[0] == 2
+
+
+def test_files_of_somebody_else_stay(photos, built, tmp_path):
+    mine = {"survey.html": "<p>my own survey", "key.json": '{"door": 7}'}
+    for name, text in mine.items():
+        (tmp_path/name).mkdir()
+        (tmp_path/name/name).write_text(text)
+        for force in ((), ("--force",)):
+            code, said = command("build", photos, "--models", "l1", *SMALL, *force, "-o", tmp_path/name)
+            assert code == 2 and f"{name} is not a file of this command" in said, said
+        assert [(f.name, f.read_text()) for f in (tmp_path/name).iterdir()] == [(name, text)]
+    survey_cli._check_folder(built, survey_cli.SURVEY)
 
 
 @pytest.fixture
@@ -143,6 +164,19 @@ def test_good_answers_make_a_report(inbox, built):
     page = (out/"report.html").read_text(encoding="utf-8")
     without_pictures = re.sub(r"data:image/\w+;base64,[\w+/=]+", "data:", page)
     assert not re.search(r"https?:|<script|(src|href)=(?!\"?data:)", without_pictures)
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "report.html", "report.json"])
+def test_a_report_replaces_a_report_and_nothing_else(inbox, built, name):
+    code, said, out = analysed(inbox, built)
+    assert code == 0, said
+    survey_cli._check_folder(out, survey_cli.REPORT)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    before[name] = b"my own ratings\n"
+    (out/name).write_bytes(before[name])
+    code, said, _ = analysed(inbox, built)
+    assert code == 2 and f"{name} is not a file of this command" in said
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
 
 
 def test_the_report_holds_the_models_of_every_source(inbox, key, built):
@@ -190,6 +224,18 @@ def test_refused_with_a_reason_and_the_rest_counts(inbox, built, make, reason):
     assert report["raters"] == 5 and len(report["refused"]) == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_a_folder_is_not_waited_for(inbox, key):
+    os.mkfifo(inbox/"pipe.json")
+    people, refused = survey_answers.read_answers([inbox], key)
+    assert len(people) == 5 and refused == [f"{inbox/'pipe.json'}: is not a regular file"]
+    send = lambda: (inbox/"pipe.json").write_text((inbox/"p0.json").read_text())
+    writer = threading.Thread(target=send)
+    writer.start()
+    assert survey_answers.read_answers([inbox/"pipe.json"], key)[1] == []  # named, it is read
+    writer.join()
+
+
 def test_incomplete_files_count_when_allowed(inbox, built):
     person = edited(inbox/"p0.json", rater="1"*16, grades=[None] + [3]*8)
     (inbox/"z.json").write_text(person, encoding="utf-8")
@@ -213,10 +259,22 @@ def test_a_single_grade_is_enough_when_allowed(inbox, built):
     assert code == 1 and "holds no grade" in said
 
 
-def test_the_key_is_needed(inbox, built):
+def test_the_key_is_needed(inbox, built, tmp_path_factory):
     assert command("analyse", inbox, "-o", inbox/"out")[0] == 2
     assert command("analyse", inbox, "--key", inbox/"p0.json", "-o", inbox/"out")[0] == 2
     assert command("analyse", inbox, "--key", inbox/"nowhere.json", "-o", inbox/"out")[0] == 2
+    key = json.loads((built/"key.json").read_text(encoding="utf-8"))
+    edited_key = tmp_path_factory.mktemp("key")/"edited.json"
+    def changed(**parts):
+        whole = {name: part for name, part in {**key, **parts}.items() if part is not None}
+        edited_key.write_text(json.dumps(whole), encoding="utf-8-sig")
+        return command("analyse", inbox, "--key", edited_key, "-o", inbox/"out")
+    lost = [dict.fromkeys([name]) for name in ("survey", "pairs", "sources", "groups", "pictures")]
+    for parts in (*lost, dict(groups=[]), dict(sources=["real"]), dict(groups=key["groups"][:2])):
+        code, said = changed(**parts)
+        assert code == 2 and "edited.json is not a whole key: " in said, said
+        assert not (inbox/"out").exists()
+    assert changed()[0] == 0  # a mark at the beginning does no harm
     (inbox/"none").mkdir()
     code, said = command("analyse", inbox/"none", "--key", built/"key.json", "-o", inbox/"out")
     assert code == 1 and "no answers" in said
