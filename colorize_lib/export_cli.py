@@ -47,7 +47,7 @@ def export(
         if gap <= TOLERANCE: return gap
         raise ValueError(f"{target}: differs from PyTorch by {gap:.1e}, so it was not kept")
 
-# %% ../nbs/69c_export_command.ipynb #69c011
+# %% ../nbs/69c_export_command.ipynb #69c010g
 def _largest_gap(file: Path, model) -> float:
     "How far the answers of a file are from PyTorch's, on the sample photos"
     import onnxruntime as ort
