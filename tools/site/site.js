@@ -81,7 +81,9 @@ document.body.append(enlarged);
 function enlarge(picture) {
   large.src = picture.currentSrc || picture.src;
   large.alt = picture.alt;
-  large.style.minWidth = `min(96vw, ${picture.naturalWidth}px)`;
+  // a picture that the column shows whole grows, too
+  const width = Math.max(picture.naturalWidth, 1.5*picture.clientWidth);
+  large.style.minWidth = `min(96vw, ${width}px)`;
   enlarged.showModal();
   frame.tabIndex = 0;
 }
