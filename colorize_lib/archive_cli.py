@@ -212,6 +212,7 @@ def cluster(
         yield
     finally: ray.shutdown()
 
+# %% ../nbs/68b_archive_command.ipynb #68b030o
 def outcomes(
     archive: Archive,
     workers: int|None,  # processes at once; None: as many as the cluster has cores

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['PROFILES', 'Profile', 'get_profile', 'seed_everything', 'require', 'pick_device', 'native_bfloat16', 'project_dir',
            'output_dir', 'draft_prefix', 'remove_drafts', 'atomic_path', 'draft_folder', 'progress', 'looks_like',
-           'save_figure', 'as_jpeg', 'run_manifest', 'stored_results', 'data_file']
+           'save_figure', 'as_jpeg', 'draw_versions', 'run_manifest', 'stored_results', 'data_file']
 
 # %% ../nbs/31_tools.ipynb #7db8af7f
-import configparser, importlib.util, json, os, platform, random, re, secrets, shutil
+import configparser, importlib.util, json, math, os, platform, random, re, secrets, shutil
 import subprocess, sys, time, zlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -248,11 +248,36 @@ def as_jpeg(
     plt.close(fig)  # otherwise the notebook shows it a second time
     return Shown(data=drawn.getvalue(), format="jpeg")
 
+# %% ../nbs/31_tools.ipynb #31t084
+def _draw_rows(part, photos: list, widths: list) -> None:
+    "One row a version, named at its left; one column a photo"
+    axes = part.subplots(len(photos[0]), len(photos), width_ratios=widths, squeeze=False)
+    for title, line in zip(photos[0], axes):
+        for ax, versions in zip(line, photos):
+            ax.imshow(versions[title], cmap="gray", vmin=0, vmax=255)
+            ax.set(xticks=[], yticks=[], frame_on=False)
+        line[0].set_ylabel(title)
+
+def draw_versions(
+    photos: list,       # each a dict: title of a version -> PIL image; all have the same titles
+    tall: float = 2.2,  # height of a row at most, inches
+):                      # a matplotlib figure
+    "Photos side by side, at most three, and below each its versions"
+    import matplotlib.pyplot as plt
+    across = math.ceil(len(photos)/math.ceil(len(photos)/3))  # four stand two by two
+    groups = [photos[i:i + across] for i in range(0, len(photos), across)]
+    widths = [[(im := next(iter(p.values()))).width/im.height for p in g] for g in groups]
+    heights = [min(tall, 9/sum(w)) for w in widths]
+    size = max(h*sum(w) for h, w in zip(heights, widths)), len(photos[0])*sum(heights)
+    fig = plt.figure(figsize=size, layout="constrained")
+    parts = fig.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)
+    for part, group, w in zip(parts.flat, groups, widths): _draw_rows(part, group, w)
+    return fig
+
 # %% ../nbs/31_tools.ipynb #64ca7e21
 def _commit() -> str | None:
     "The commit of the clone we are in, if any"
-    root = project_dir()
-    if root is None: return None
+    if (root := project_dir()) is None: return None
     asks = ["git", "-C", str(root), "rev-parse", "HEAD"]
     try: run = subprocess.run(asks, capture_output=True, text=True)
     except OSError: return None  # git is not installed

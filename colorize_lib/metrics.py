@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from .color import lab_to_photo, lightness, photo_to_lab
-from .core import atomic_path, progress
+from .core import atomic_path, draw_versions, progress
 from .intervals import interval, mean_ratio
 from .lpips import lpips
 from .photos import as_photo, PhotoError
@@ -253,26 +253,8 @@ def strip(
     photos: list,      # what `read_truth` takes
     side: int = 480,   # longest side of each picture, pixels
 ):                     # a matplotlib figure
-    "Photos side by side, at most three; under each its gray, its truth, the answers"
-    import matplotlib.pyplot as plt  # here, not at the top: `colorize-eval` draws nothing
-    pictures = [photo_strip(photo, colorizers, side) for photo in photos]
-    groups = [list(g) for g in np.array_split(np.array(pictures, object), -(-len(photos)//3))]
-    widths = [[p["truth"].width/p["truth"].height for p in group] for group in groups]
-    heights = [min(2.2, 9/sum(w)) for w in widths]  # of a row, inches
-    size = max(h*sum(w) for h, w in zip(heights, widths)), len(pictures[0])*sum(heights)
-    fig = plt.figure(figsize=size, layout="constrained")
-    parts = fig.subfigures(len(groups), 1, height_ratios=heights, squeeze=False)
-    for part, group, w in zip(parts.flat, groups, widths): _draw_rows(part, group, w)
-    return fig
-
-def _draw_rows(part, group: list, widths: list) -> None:
-    "One row a title, named at its left; one column a photo"
-    axes = part.subplots(len(group[0]), len(group), width_ratios=widths, squeeze=False)
-    for title, line in zip(group[0], axes):
-        for ax, pictures in zip(line, group):
-            ax.imshow(pictures[title], cmap="gray", vmin=0, vmax=255)
-            ax.set(xticks=[], yticks=[], frame_on=False)
-        line[0].set_ylabel(title)
+    "Photos side by side; under each its gray, its truth and the answers, see `draw_versions`"
+    return draw_versions([photo_strip(photo, colorizers, side) for photo in photos])
 
 # %% ../nbs/40_evaluation.ipynb #09c122
 STYLE = (

@@ -108,6 +108,7 @@ def read_photos(photos: list|None, recipe, profile: str, make_loaders):
             photos, size=recipe.size, batch_size=recipe.batch_size, seed=recipe.seed,
             shares=recipe.shares, aged=recipe.aged, least=recipe.least, n=n)
 
+# %% ../nbs/63_training_command.ipynb #63w011
 def read_log(folder: Path) -> bytes:
     "The log of a run; nothing where there is none"
     log = folder/"log.csv"
@@ -207,6 +208,7 @@ def check_out(folder: Path):
     except OSError as error:
         raise ValueError(f"--out {folder}: cannot be written ({error.strerror})") from None
 
+# %% ../nbs/63_training_command.ipynb #63w021
 trainer = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @trainer.command(cls=Command, context_settings=HELP)
