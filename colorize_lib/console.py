@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['version_option', 'HELP', 'readable', 'say', 'counted', 'reason', 'has_note', 'is_own_output', 'inputs_in', 'spread',
            'photos_of', 'Stopped', 'stoppable', 'spoken_warnings', 'run_command', 'start', 'empty_text', 'Command',
-           'shipped', 'check_model', 'check_device', 'check_engine', 'is_from_us', 'check_target']
+           'shipped', 'check_model', 'check_device', 'check_engine', 'is_from_us', 'try_to_write', 'check_target']
 
 # %% ../nbs/62a_console.ipynb #62c005
 import json, os, re, signal, sys, warnings
@@ -267,6 +267,14 @@ def is_from_us(
     with open(path, encoding="utf-8", errors="replace") as file: start = file.read(1000)
     return not start or bool(re.search(mark, start))
 
+def try_to_write(
+    place: Path,  # a folder
+) -> None:
+    "Raise `OSError` where `place` can't get a file; it need not exist, and nothing is left there"
+    place = place.absolute()
+    there = next(folder for folder in (place, *place.parents) if os.path.lexists(folder))
+    TemporaryFile(dir=there).close()
+
 def check_target(
     path: Path,  # where a result will go; it must not end like a photo
     mark: str,   # of our earlier files, as for `is_from_us`
@@ -278,8 +286,7 @@ def check_target(
     try:
         if os.path.lexists(path) and not is_from_us(path, mark):
             raise ValueError(f"{path} is not a file of this command: move or rename it")
-        there = (folder for folder in path.absolute().parents if os.path.lexists(folder))
-        TemporaryFile(dir=next(there)).close()
+        try_to_write(path.absolute().parent)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise ValueError(f"{path} cannot be written ({why})") from None

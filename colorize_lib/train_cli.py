@@ -13,7 +13,6 @@ try:
     import ast, os
     from contextlib import contextmanager
     from pathlib import Path
-    from tempfile import TemporaryDirectory
     from typing import Annotated, Optional
 
     from rich.console import Console
@@ -21,7 +20,7 @@ try:
 
     from colorize_lib import core
     from colorize_lib.console import check_device, check_model, Command, HELP, run_command, say
-    from colorize_lib.console import shipped, start, version_option
+    from colorize_lib.console import shipped, start, try_to_write, version_option
     from colorize_lib.recipes import ADVERSARIAL, RECIPES, recipe_for
 except KeyboardInterrupt: raise SystemExit(130) from None  # Ctrl-C while Python still reads
 
@@ -202,9 +201,7 @@ class Interrupted:
 
 def check_out(folder: Path):
     "Raise `ValueError` where the folder of a run cannot be written; leave nothing there"
-    try:
-        there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-        TemporaryDirectory(dir=there, prefix=core.draft_prefix()).cleanup()
+    try: try_to_write(folder)
     except OSError as error:
         raise ValueError(f"--out {folder}: cannot be written ({error.strerror})") from None
 
